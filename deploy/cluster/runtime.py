@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -18,7 +18,6 @@ from ray.serve import context
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
-from labelstream.deploy.app import STOP_MARGIN_S, application
 from labelstream.deploy.cluster.join import check_installed, join
 from labelstream.deploy.cluster.machine import OBJECT_STORE_BYTES
 from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress, metrics_endpoint
@@ -26,9 +25,9 @@ from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.serve_errors import cause_in, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
 from labelstream.deploy.cluster.worker_logs import WorkerLogs, source_of
-from labelstream.deploy.control.control_plane import COMMAND_S
 from labelstream.deploy.control.deployed import Deployed, Owner, UserConfig
-from labelstream.deploy.control.reports import Outcome, Status
+from labelstream.deploy.control.reports import COMMAND_S, Outcome, Status
+from labelstream.deploy.control.serve_replicas import live_replicas
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.names import APP, BOARD, is_pipeline, pipeline_deployment, used_models
 from labelstream.workers.errors import StartError
@@ -127,6 +126,8 @@ def deploy(
     Raises StartError, or the LabelstreamError that a replica raised, in one line. A failed application stays deployed
     until `undeploy` or the end of `ray_for`.
     """
+    from labelstream.deploy.app import application  # not needed by `status`, which starts faster without
+
     before = serve.status().applications.get(APP)
     stale = {} if before is None else {name: found.message for name, found in before.deployments.items()}
     target = serve.RunTarget(target=app or application(settings, owner=owner), name=APP, route_prefix=None)
@@ -163,8 +164,11 @@ def address() -> str:
 
 
 def status(timeout_s: float = 10.0) -> Status:
-    """See `ControlPlane.status`. Raises StartError if nothing answers."""
-    return _ask_board("status", timeout_s)
+    """See `ControlPlane.status`; with the replicas that Serve knows to live. Raises StartError if nothing answers."""
+    found: Status = _ask_board("status", timeout_s)
+    with suppress(RayServeException, RayError, KeyError):
+        found["replicas"] = live_replicas()
+    return found
 
 
 def command(pipeline: str, order: Command) -> Outcome:
@@ -218,6 +222,8 @@ def drain(without: Collection[str] = ()) -> bool:
 
     `without`: pipelines that go on.
     """
+    from labelstream.deploy.app import STOP_MARGIN_S
+
     found = deployed()
     if found is None:
         return True

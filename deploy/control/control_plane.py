@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -20,6 +20,8 @@ from labelstream.deploy.control.autoscaler import Autoscaler
 from labelstream.deploy.control.deployed import UserConfig
 from labelstream.deploy.control.reporter import MAX_REPORT_S, REPORT_S
 from labelstream.deploy.control.reports import (
+    ANSWER_S,
+    COMMAND_S,
     Answers,
     Kind,
     Outcome,
@@ -42,7 +44,8 @@ MAX_REPORTS_PER_S = 300  # one report costs the control plane 1.3 ms of CPU, mea
 FORGET_S = 60.0
 MAX_NOTES = 1_000
 SILENT_S = 10.0  # commands do not wait for a worker that is silent for this long
-COMMAND_S, ANSWER_S = 30.0, 3.0  # COMMAND_S includes ANSWER_S, the time for the answers to arrive
+RATES = {"pipelines": ("messages_in", "results_out"), "models": ("sequences", "busy_s")}  # counters with a rate
+RATE_REPORTS = 4  # a rate covers the time between the first and the last of these reports
 
 Report = PlacedPipelineReport | PlacedModelReport
 
@@ -77,6 +80,7 @@ class ControlPlane:
         self._deployments = deployments
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, Report]] = {}
+        self._counters: dict[tuple[str, str, str], deque[tuple[float, dict[str, float]]]] = {}
         self._notes: dict[str, tuple[str, float]] = {}  # replica -> ticket of its suspects, time of the note
         self._models_of: dict[str, tuple[str, ...]] = {}
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
@@ -112,6 +116,8 @@ class ControlPlane:
         """
         now = self._clock()
         self._latest[kind, name, replica] = (now, stats)
+        counters = {key: cast("float", stats[key]) for key in RATES[kind] if key in stats}
+        self._counters.setdefault((kind, name, replica), deque(maxlen=RATE_REPORTS)).append((now, counters))
         orders = self._orders.get(name, {}) if kind == "pipelines" else {}
         for order_id, answer in (answers or {}).items():
             if order_id in orders:
@@ -164,6 +170,7 @@ class ControlPlane:
         """All reports and decisions, without replicas that are silent for FORGET_S."""
         now = self._clock()
         self._latest = {key: entry for key, entry in self._latest.items() if now - entry[0] < FORGET_S}
+        self._counters = {key: entries for key, entries in self._counters.items() if key in self._latest}
         status: Status = {**self._reports()}
         if self._autoscaler is not None:
             status["scaling"] = self._autoscaler.status()
@@ -182,7 +189,9 @@ class ControlPlane:
             "models": {},
         }
         for (kind, name, replica), (at, stats) in sorted(latest.items(), key=lambda entry: entry[0]):
-            reports[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **stats}
+            first_at, counters = self._counters[kind, name, replica][0]
+            before = {"before": {"age_s": round(now - first_at, 1), **counters}} if counters and first_at < at else {}
+            reports[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **before, **stats}
         return cast("Reports", reports)  # the kind decides the type of the reports
 
     async def note(self, replica: str, ticket: str | None) -> None:

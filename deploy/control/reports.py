@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # importing numpy would slow each command's start
     from labelstream.workers.histogram import Buckets
 
 Kind = Literal["pipelines", "models"]
+COMMAND_S, ANSWER_S = 30.0, 3.0  # COMMAND_S includes ANSWER_S, the time for the answers to arrive
 
 
 class Answer(TypedDict):
@@ -52,12 +53,16 @@ class Told(NamedTuple):
 
 
 class Place(TypedDict):
-    """Where a replica runs. `age_s`: age of its report, by the control plane's clock."""
+    """Where a replica runs. `age_s`: age of its report, by the control plane's clock.
+
+    `before`: counters of an earlier report and its `age_s`, for rates.
+    """
 
     replica: str
     node: str
     pid: int
     age_s: NotRequired[float]
+    before: NotRequired[dict[str, float]]
 
 
 class PipelineReport(WorkerReport):
@@ -131,7 +136,10 @@ class Reports(TypedDict):
 
 
 class Status(Reports):
-    """`owner`: None if Serve's own commands deployed the application."""
+    """`owner`: None if Serve's own commands deployed the application. `replicas`: those that Serve knows to live, by
+    deployment, if Serve has told.
+    """
 
     scaling: NotRequired[ScalingStatus]
     owner: NotRequired[Owner | None]
+    replicas: NotRequired[dict[str, list[str]]]

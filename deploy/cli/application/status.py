@@ -9,15 +9,15 @@ import typer
 
 from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.completion import complete_pipeline
-from labelstream.deploy.cli.common.console import escape, out
+from labelstream.deploy.cli.common.console import announced, escape, out
 from labelstream.deploy.cli.common.running import Address, RunConfig, address_of
 from labelstream.deploy.cli.common.times import duration_s
 from labelstream.deploy.control.reports import Place, Status
-from labelstream.deploy.names import pipeline_deployment
+from labelstream.deploy.names import model_deployment, pipeline_deployment
 from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.stream.report import ALARMS_PAGE
 
-BETWEEN_S = 2.0  # a rate is the difference of two reports; workers report once a second
+AGAIN_S = 2.0
 
 
 def status(
@@ -44,38 +44,40 @@ def status(
     has a problem, such as an alarm.
     """
     wait_s = duration_s("--wait", wait)
-    seen, until = view.StatusView(), time.monotonic() + wait_s
+    until = time.monotonic() + wait_s
     where = address_of(address, config, pipeline, wait_s)
-    from labelstream.deploy.cluster import runtime
+    with announced(f"asking the application at {where}"):
+        from labelstream.deploy.cluster import runtime
 
-    with runtime.joined(where):
-        first = _only(_first(runtime, until), pipeline)
-        seen.pipelines(first)
-        seen.models(first)
-        while True:
-            time.sleep(BETWEEN_S)
-            found = _only(runtime.status(), pipeline)
-            pipelines, models = seen.pipelines(found), seen.models(found)
-            wrong = any(view.problems(pipeline) for pipeline in pipelines)
-            if not wrong or time.monotonic() > until:
-                break
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        _show(pipelines, models, found)
-    if wrong:
+        with runtime.joined(where):
+            found, pipelines, models = _ask(runtime, pipeline, until)
+            if as_json:
+                typer.echo(json.dumps(found, indent=2))
+            else:
+                _show(pipelines, models, found)
+    if _has_problem(pipelines):
         raise typer.Exit(1)
 
 
-def _first(runtime: Any, until: float) -> Status:
-    """The first answer. Raises StartError if none comes in time."""
+def _ask(
+    runtime: Any, pipeline: str | None, until: float
+) -> tuple[Status, list[view.PipelineView], list[view.ModelView]]:
+    """The status when the application is healthy, or at the time `until`. Raises StartError without an answer then."""
+    seen = view.StatusView()
     while True:
         try:
-            return runtime.status()
+            found = _only(runtime.status(), pipeline)
+            pipelines, models = seen.pipelines(found), seen.models(found)
+            if not _has_problem(pipelines) or time.monotonic() > until:
+                return found, pipelines, models
         except StartError:
             if time.monotonic() > until:
                 raise
-        time.sleep(BETWEEN_S)
+        time.sleep(AGAIN_S)
+
+
+def _has_problem(pipelines: list[view.PipelineView]) -> bool:
+    return any(view.problems(pipeline) for pipeline in pipelines)
 
 
 def _only(found: Status, pipeline: str | None) -> Status:
@@ -99,10 +101,10 @@ def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], foun
     console = out()
     console.print(view.Overview(pipelines))
     lines = [view.model_line(model) for model in models]
-    kinds: dict[str, Mapping[str, Mapping[str, Place]]] = {"pipeline": found["pipelines"], "model": found["models"]}
-    for kind, reports in kinds.items():
-        for name, places in reports.items():
-            lines += [f"{kind} {name}: {key} on {at['node']}, process {at['pid']}" for key, at in places.items()]
+    for name, workers in found["pipelines"].items():
+        lines += _places(f"pipeline {name}", workers, view.alive(found, pipeline_deployment(name), workers))
+    for name, replicas in found["models"].items():
+        lines += _places(f"model {name}", replicas, view.alive(found, model_deployment(name), replicas))
     lines += [
         f"{name}: {reason}" for name, reason in (found["scaling"]["reasons"] if "scaling" in found else {}).items()
     ]
@@ -113,3 +115,13 @@ def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], foun
         console.print(problem, soft_wrap=whole)
     if any(pipeline.alarms for pipeline in pipelines):
         console.print(f"what each alarm means: {ALARMS_PAGE}", soft_wrap=whole)
+
+
+def _places(subject: str, reports: Mapping[str, Place], alive: Mapping[str, Place]) -> list[str]:
+    """Where each worker or replica runs. A dead one is listed as long as the control plane has its report."""
+    lines = []
+    for key, at in reports.items():
+        state = "" if key in alive else ", dead"
+        old = f", last report {age} ago" if (age := view.old_age(at)) else ""
+        lines.append(f"{subject}: {key} on {at['node']}, process {at['pid']}{state}{old}")
+    return lines

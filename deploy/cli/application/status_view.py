@@ -3,11 +3,12 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from labelstream.deploy.cli.common.console import escape, number, plural, reasons
-from labelstream.deploy.control.reports import BacklogStatus, PlacedModelReport, PlacedPipelineReport, Status
-from labelstream.deploy.names import model_deployment
+from labelstream.deploy.cli.common.times import shown_ms, shown_s
+from labelstream.deploy.control.reports import BacklogStatus, Place, PlacedModelReport, PlacedPipelineReport, Status
+from labelstream.deploy.names import model_deployment, pipeline_deployment
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -21,26 +22,29 @@ PIPELINE_COLUMNS = (
     "in/s",
     "out/s",
     "results",
+    "skipped",
     "dead letters",
     "lag",
-    "oldest s",
+    "oldest",
     "in flight",
-    "p50 ms",
-    "p99 ms",
+    "p50",
+    "p99",
 )
 # The numbers of a block: four per line in a terminal of 80 columns.
-NUMBERS = ("in/s", "out/s", "results", "in flight", "lag", "oldest s", "p50 ms", "p99 ms")
+NUMBERS = ("in/s", "out/s", "results", "in flight", "lag", "oldest", "p50", "p99")
 NUMBER_WIDTH, INDENT = 18, 2
 ANY_WIDTH = 10_000
 NOT_READING = ("starting", "restarting", "failed")
 NOT_READY = (*NOT_READING, "draining")
+OLD_S = 10.0  # a process reports every 5 s or more often
 Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
 
 
 class PipelineView(NamedTuple):
-    """One pipeline, with the sums of its workers. Rates: per second since the previous call.
+    """One pipeline, with the sums of its workers that live. Rates: per second since the previous call.
 
     `p50_ms`, `p99_ms`: of the slowest worker. `lag`: messages; None while neither brokers nor workers know it.
+    `silent`: the workers whose last report is old, with its age.
     """
 
     name: str
@@ -49,12 +53,14 @@ class PipelineView(NamedTuple):
     in_rate: float
     out_rate: float
     results: int
+    skipped: Counter[str]
     dead_letters: Counter[str]
     lag: int | None
     oldest_s: float | None
     in_flight: int
     p50_ms: float | None
     p99_ms: float | None
+    silent: tuple[str, ...]
     troubles: tuple[str, ...]
     alarms: tuple[str, ...]
 
@@ -81,7 +87,7 @@ class StatusView:
         return [
             self._pipeline(
                 name,
-                workers,
+                alive(status, pipeline_deployment(name), workers),
                 scaling["backlog"].get(name) if scaling else None,
                 scaling["warnings"].get(name) if scaling else None,
             )
@@ -93,12 +99,12 @@ class StatusView:
         return [
             ModelView(
                 name,
-                len(replicas),
+                len(replicas := alive(status, model_deployment(name), reports)),
                 self._rate(f"model-{name} sequences", replicas, lambda stats: stats["sequences"]),
                 self._rate(f"model-{name} busy", replicas, lambda stats: stats["busy_s"]) / max(1, len(replicas)),
                 targets.get(model_deployment(name)),
             )
-            for name, replicas in status["models"].items()
+            for name, reports in status["models"].items()
         ]
 
     def _pipeline(
@@ -107,9 +113,10 @@ class StatusView:
         workers = list(reports.values())
         # A paused worker does not see the log grow, so the brokers' own numbers come first.
         known = None if backlog is None or backlog["stale"] else backlog
-        dead: Counter[str] = Counter()
+        dead, skipped = Counter[str](), Counter[str]()
         for worker in workers:
             dead.update(worker["dead_letters"])
+            skipped.update(worker.get("skipped_by_reason", {}))
         states = Counter(worker["state"] for worker in workers)
         latencies = [worker["latency_ms"] for worker in workers]
         return PipelineView(
@@ -129,19 +136,35 @@ class StatusView:
             alarms=tuple(
                 sorted({alarm for worker in workers for alarm in worker["alarms"]} | ({warning} if warning else set()))
             ),
+            skipped=skipped,
+            silent=tuple(f"{replica} for {age}" for replica, worker in reports.items() if (age := old_age(worker))),
         )
 
     def _rate(self, what: str, reports: Mapping[str, Placed], counter: Callable[[Placed], float]) -> float:
         now, total = self._clock(), 0.0
         for replica, stats in reports.items():
             key, value = (what, replica), counter(stats)
-            at, before = self._before.get(key, (now, value))
             # A replica's numbers have the age of its last report.
             measured_at = now - stats.get("age_s", 0.0)
+            earlier: Any = stats.get("before")
+            first = (now - earlier["age_s"], counter(earlier)) if earlier else (now, value)
+            at, before = self._before.get(key, first)
             if measured_at > at and value >= before:
                 total += (value - before) / (measured_at - at)
             self._before[key] = (measured_at, value)
         return total
+
+
+def alive(status: Status, deployment: str, reports: Mapping[str, Placed]) -> Mapping[str, Placed]:
+    """The reports without those of replicas that Serve knows to be gone."""
+    running = status.get("replicas", {}).get(deployment)
+    return reports if running is None else {name: report for name, report in reports.items() if name in running}
+
+
+def old_age(report: Place) -> str:
+    """The age of an old report; empty for a new one."""
+    age_s = report.get("age_s", 0.0)
+    return shown_s(age_s) if age_s > OLD_S else ""
 
 
 def _lag_seen(workers: list[PlacedPipelineReport]) -> int | None:
@@ -160,12 +183,13 @@ def cells(view: PipelineView) -> tuple[str, ...]:
         f"{view.in_rate:.0f}",
         f"{view.out_rate:.0f}",
         str(view.results),
+        reasons(view.skipped),
         reasons(view.dead_letters),
         number(view.lag),
-        number(view.oldest_s),
+        shown_s(view.oldest_s),
         str(view.in_flight),
-        number(view.p50_ms),
-        number(view.p99_ms),
+        shown_ms(view.p50_ms),
+        shown_ms(view.p99_ms),
     )
 
 
@@ -208,8 +232,12 @@ def _block(row: Mapping[str, str]) -> "Iterator[RenderableType]":
     numbers = [Text.assemble((name, "dim"), f" {row[name]}", overflow="fold") for name in NUMBERS]
     for text in numbers:
         text.pad_right(NUMBER_WIDTH - text.cell_len)
-    dead_letters = Text.assemble(("dead letters", "dim"), f" {escape(row['dead letters'])}", overflow="fold")
-    for part in (Columns(numbers), dead_letters):
+    whole = [
+        Text.assemble((name, "dim"), f" {escape(row[name])}", overflow="fold")
+        for name in ("skipped", "dead letters")
+        if name == "dead letters" or row[name] != "0"
+    ]
+    for part in (Columns(numbers), *whole):
         yield Padding(part, (0, 0, 0, INDENT))
 
 
@@ -227,11 +255,12 @@ def problem_lines(pipelines: Iterable[PipelineView]) -> "list[Text]":
 def line(view: PipelineView) -> str:
     """A pipeline as one log line."""
     wrong = "".join(f"; {text}" for text in problems(view))
+    skipped = f"skipped {reasons(view.skipped)}, " if view.skipped else ""
     return (
         f"{view.name}: {view.state and f'{view.state}, '}{plural(view.workers, 'worker')}, in {view.in_rate:.0f}/s, "
-        f"out {view.out_rate:.0f}/s, results {view.results}, dead letters {reasons(view.dead_letters)}, "
-        f"lag {number(view.lag)}, oldest {number(view.oldest_s)} s, in flight {view.in_flight}, "
-        f"p50 {number(view.p50_ms)} ms, p99 {number(view.p99_ms)} ms"
+        f"out {view.out_rate:.0f}/s, results {view.results}, {skipped}dead letters {reasons(view.dead_letters)}, "
+        f"lag {number(view.lag)}, oldest {shown_s(view.oldest_s)}, in flight {view.in_flight}, "
+        f"p50 {shown_ms(view.p50_ms)}, p99 {shown_ms(view.p99_ms)}"
         f"{wrong}"
     )
 
@@ -252,6 +281,7 @@ def problems(view: PipelineView) -> list[str]:
     return [
         *nobody,
         *unready,
+        *(f"no report of worker {text}" for text in view.silent),
         *(f"trouble: {text}" for text in view.troubles),
         *(f"alarm: {text}" for text in view.alarms),
     ]

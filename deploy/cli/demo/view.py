@@ -11,7 +11,8 @@ from typing import Any
 
 from labelstream.deploy.accounting import Totals
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
-from labelstream.deploy.cli.common.console import escape, number, out, plural, reasons, shorten
+from labelstream.deploy.cli.common.console import escape, out, plural, reasons, shorten
+from labelstream.deploy.cli.common.times import shown_ms
 from labelstream.deploy.cli.demo.stream import WINDOW, Answer
 
 LINE_EVERY_S = 2.0
@@ -81,7 +82,7 @@ def shown() -> Iterator[Show]:
 def state(totals: Totals, rate: float) -> str:
     """The progress in one line of at most 80 columns."""
     return (
-        f"{totals.accounted} of {totals.sent} messages came back, {rate:.0f}/s, p50 {number(totals.p50_ms)} ms, "
+        f"{totals.accounted} of {totals.sent} messages came back, {rate:.0f}/s, p50 {shown_ms(totals.p50_ms)}, "
         f"{plural(sum(totals.dead_letters.values()), 'dead letter')}"
     )
 
@@ -119,7 +120,7 @@ def summary(totals: Totals, streamed_s: float, stages: Sequence[tuple[str, float
         "dead letters": reasons(totals.dead_letters),
         "duplicates": str(totals.duplicates),
         "throughput": f"{rate:.0f} messages/s over {streamed_s:.1f} s on this machine",
-        "latency": f"p50 {number(totals.p50_ms)} ms from the producer through Kafka and the model to the reader, "
+        "latency": f"p50 {shown_ms(totals.p50_ms)} from the producer through Kafka and the model to the reader, "
         f"with up to {WINDOW} messages in flight",
         "model": f"{name_of(model)}: {accuracy(model)}",
         "start-up": ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages),

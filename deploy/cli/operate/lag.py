@@ -11,12 +11,12 @@ import typer
 from labelstream.deploy.cli.common.completion import complete_pipeline
 from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_pipelines, require_pipeline
 from labelstream.deploy.cli.common.console import escape, out, plural, say
+from labelstream.deploy.cli.common.times import shown_s
 
 if TYPE_CHECKING:  # importing kafka would slow down `--help`
     from labelstream.workers.stream.broker.positions import Position
 
 COLUMNS = ("partition", "committed", "end", "lag", "oldest")
-_UNITS_S = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min"))  # from this age on, the unit, its name
 
 
 class PipelineLag(NamedTuple):
@@ -150,11 +150,11 @@ def _table(one: PipelineLag) -> Any:
     from rich.text import Text
 
     made = Table(box=None, padding=(0, 2, 0, 0), show_footer=len(one.partitions) > 1)
-    for name, total in zip(COLUMNS, ("total", "", "", str(one.lag), _age(one.oldest_s)), strict=True):
+    for name, total in zip(COLUMNS, ("total", "", "", str(one.lag), shown_s(one.oldest_s)), strict=True):
         made.add_column(name, Text(total, overflow="fold"), justify="right", overflow="fold")
     for number, at in one.partitions.items():
         committed = "-" if at.committed is None else str(at.committed)
-        made.add_row(str(number), committed, str(at.log.end), str(at.lag), _age(one.ages_s.get(number)))
+        made.add_row(str(number), committed, str(at.log.end), str(at.lag), shown_s(one.ages_s.get(number)))
     return made
 
 
@@ -166,13 +166,3 @@ def _notes(one: PipelineLag) -> Iterator[str]:
             yield f"  partition {number}: the committed offset is after the end: the topic was recreated or truncated"
     if any(at.committed is None for at in one.partitions.values()):
         yield "  committed -: no committed offset yet; the lag counts from where `start_from` begins"
-
-
-def _age(seconds: float | None) -> str:
-    """`-`, `12 s`, `5 min`, `3 h` or `2 d`."""
-    if seconds is None:
-        return "-"
-    for min_age, unit, name in _UNITS_S:
-        if seconds >= min_age:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} s"

@@ -29,6 +29,23 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
     asyncio.run(play())
 
 
+def test_status_has_earlier_counters_for_rates() -> None:
+    now = [100.0]
+    board: Any = ControlPlane({}, clock=lambda: now[0])
+
+    async def play() -> list[Any]:
+        found = []
+        for count in range(6):
+            await board.report("pipelines", "p", "r1", {"messages_in": count, "results_out": 2 * count, "lag": 3})
+            found.append((await board.status())["pipelines"]["p"]["r1"].get("before"))
+            now[0] += 1
+        return found
+
+    first, *_, last = asyncio.run(play())
+    assert first is None
+    assert last == {"age_s": 3.0, "messages_in": 2, "results_out": 4}
+
+
 def test_owner_of_the_latest_deployment_is_shown() -> None:
     board: Any = ControlPlane({})
 

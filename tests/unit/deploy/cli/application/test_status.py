@@ -39,7 +39,7 @@ def control_plane(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
 
         monkeypatch.setattr(runtime, "joined", joined)
         monkeypatch.setattr(runtime, "status", status)
-        monkeypatch.setattr(look, "BETWEEN_S", 0.01)
+        monkeypatch.setattr(look, "AGAIN_S", 0.01)
         return left
 
     return play
@@ -56,11 +56,12 @@ def exit_code(*arguments: str) -> int:
     [
         ([RUNNING], 0, "r0 on n1, process 7"),
         ([], 1, "no worker reports"),
+        ([RUNNING, {**RUNNING, "age_s": 83.0}], 1, "r1 on n1, process 7, last report 83 s ago"),
         ([{**RUNNING, "state": "restarting"}], 1, "its workers are restarting"),
         ([{**RUNNING, "alarms": ["paused: too many"]}], 1, "alarm: paused"),
         ([{**RUNNING, "alarms": ["paused: too many"]}], 1, f"what each alarm means: {ALARMS_PAGE}"),
     ],
-    ids=["well", "nobody", "restarting", "alarm", "alarms' page"],
+    ids=["well", "nobody", "silent", "restarting", "alarm", "alarms' page"],
 )
 def test_status_exits_with_1_on_a_problem(
     control_plane: Callable[..., list[Any]],
@@ -86,3 +87,19 @@ def test_status_stops_waiting_after_the_limit(
     control_plane(StartError("no application"))
     assert exit_code("--wait", "0.05") == 1
     assert "no application" in capsys.readouterr().err
+
+
+def test_dead_worker_is_named(control_plane: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    control_plane(status_of(RUNNING, RUNNING) | {"replicas": {"pipeline-p": ["r1"]}})
+    assert exit_code() == 0
+    shown = capsys.readouterr().out
+    assert "pipeline p: r0 on n1, process 7, dead\n" in shown
+    assert "pipeline p: r1 on n1, process 7\n" in shown
+
+
+def test_status_asks_a_healthy_application_once(
+    control_plane: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = control_plane(status_of(RUNNING), status_of(), status_of())
+    assert exit_code("--wait", "1m") == 0
+    assert len(left) == 2

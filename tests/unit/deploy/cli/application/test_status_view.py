@@ -42,6 +42,30 @@ class TestStatus:
         now[0] = 3.0
         assert view.pipelines(self.board(5))[0].out_rate == 0
 
+    def test_first_rates_come_from_earlier_counters(self) -> None:
+        before = {"age_s": 2.5, "messages_in": 100, "results_out": 50}
+        [seen] = status_view.StatusView().pipelines(self.board(300, age_s=0.5, before=before))
+        assert (round(seen.in_rate), round(seen.out_rate)) == (200, 250)
+
+    def test_dead_worker_does_not_count(self) -> None:
+        board = self.board(100) | {"replicas": {"pipeline-p": ["r2", "r3"]}}
+        [seen] = status_view.StatusView().pipelines(board)
+        assert (seen.workers, seen.results, seen.lag) == (1, 100, 3)
+        assert status_view.alive(board, "model-m", {"r": model_report()}).keys() == {"r"}  # Serve has not told
+
+    def test_old_report_is_a_problem(self) -> None:
+        [seen] = status_view.StatusView().pipelines(self.board(1, age_s=status_view.OLD_S))
+        assert status_view.problems(seen) == []
+        [seen] = status_view.StatusView().pipelines(self.board(1, age_s=83.0))
+        assert status_view.problems(seen) == ["no report of worker r1 for 83 s", "no report of worker r2 for 83 s"]
+
+    def test_latency_and_age_have_the_unit_that_fits(self) -> None:
+        board: Any = self.board(1, latency_ms={"p50": 1_430.0, "p99": 86_400_000.0})
+        backlog: Any = {"p": {"lag": 7, "oldest_s": 7_200.0, "stale": False}}
+        board["scaling"] = {"backlog": backlog, "warnings": {}, "targets": {}}
+        [seen] = status_view.StatusView().pipelines(board)
+        assert "oldest 2 h, in flight 4, p50 1.4 s, p99 24 h" in status_view.line(seen)
+
     def test_lag_of_brokers_goes_before_lag_of_workers(self) -> None:
         scaling: Any = {
             "backlog": {"p": {"lag": 700, "oldest_s": 12.3, "stale": False}},
@@ -58,7 +82,7 @@ class TestStatus:
     def test_unknown_lag_is_none(self) -> None:
         [seen] = status_view.StatusView().pipelines(self.board(1, state="restarting", lag=0, trouble="no connection"))
         assert seen.lag is None
-        assert "lag -, oldest - s" in status_view.line(seen)
+        assert "lag -, oldest -, " in status_view.line(seen)
         [seen] = status_view.StatusView().pipelines({"pipelines": {"p": {}}, "models": {}})
         assert seen.lag is None
 
@@ -82,9 +106,12 @@ class TestStatus:
         assert shown(status_view.Overview(pipelines), 80) == [
             "p: running, 2 workers",
             "  in/s 0             out/s 0            results 14         in flight 4",
-            "  lag 6              oldest s -         p50 ms 4           p99 ms 9",
+            "  lag 6              oldest -           p50 4 ms           p99 9 ms",
             "  dead letters 2 (empty_text 2)",
         ]
+        [seen] = status_view.StatusView().pipelines(self.board(7, skipped_by_reason={"only_if": 2, "tombstone": 1}))
+        assert "  skipped 6 (only_if 4, tombstone 2)" in shown(status_view.Overview([seen]), 80)
+        assert ", skipped 6 (only_if 4, tombstone 2), dead letters 2 (" in status_view.line(seen)
 
     def test_problem_is_a_line_without_markup(self) -> None:
         pipelines = status_view.StatusView().pipelines(self.board(7, alarms=["stuck [red]\x1b[31m"]))
@@ -101,12 +128,14 @@ class TestStatus:
                 in_rate=1_234_567,
                 out_rate=1_234_568,
                 results=123_456_789_012_345,
+                skipped=Counter({"only_if": 10**9, "empty_text": 7}),
                 dead_letters=Counter({f"reason_number_{number}": 10**9 + number for number in range(9)}),
                 lag=987_654_321_098,
                 oldest_s=31_536_000,
                 in_flight=65_536,
                 p50_ms=1_234_569,
                 p99_ms=1_234_570,
+                silent=("abcdefgh for 12 s",),
                 troubles=("no-broker-" * 12,),
                 alarms=("paused: the model fails 512 of the next 512 messages (inference_failed 512)",),
             )

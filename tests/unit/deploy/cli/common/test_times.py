@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from labelstream.deploy.cli.common.times import duration_s, time_ms
+from labelstream.deploy.cli.common.times import duration_s, shown_s, time_ms
 from labelstream.workers.errors import ConfigError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -51,3 +51,22 @@ def test_time_is_a_duration_before_now_or_iso(text: str, expected: int) -> None:
 def test_invalid_time_names_the_option(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^--since: .* is not a time; for example"):
         time_ms("--since", text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0, "0 s"),
+        (0.0123, "12 ms"),
+        (1.44, "1.4 s"),
+        (9.96, "10 s"),
+        (119.4, "119 s"),
+        (300, "5 min"),
+        (7_200, "2 h"),
+        (86_400, "24 h"),
+        (172_800, "2 d"),
+    ],
+)
+def test_duration_is_shown_in_the_unit_that_fits(seconds: float | None, text: str) -> None:
+    assert shown_s(seconds) == text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelstream.deploy.cli.operate import lag as module
-from labelstream.deploy.cli.operate.lag import PipelineLag, _age
+from labelstream.deploy.cli.operate.lag import PipelineLag
 from labelstream.workers.stream.broker.positions import Position
 from labelstream.workers.stream.consumer.offset_reset import Log
 from tests.unit.deploy.cli.conftest import Run, fails
@@ -90,11 +90,3 @@ def test_json_has_all_numbers(run: Run, write_config: WriteConfig, tell: Callabl
 def test_unknown_pipeline_and_missing_config_ask_no_broker(run: Run, write_config: WriteConfig, tmp_path: Path) -> None:
     fails(run("lag", "-c", write_config(), "feedbak"), 2, "no pipeline 'feedbak' in", "give one of feedback")
     fails(run("lag", "-c", str(tmp_path / "nowhere.yaml")), 2, "cannot be read")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "-"), (0.2, "0 s"), (119.4, "119 s"), (300, "5 min"), (7_200, "2 h"), (172_800, "2 d")],
-)
-def test_age_has_a_readable_unit(seconds: float | None, text: str) -> None:
-    assert _age(seconds) == text
