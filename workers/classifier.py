@@ -37,6 +37,13 @@ class Request(NamedTuple):
     also take `candidate_labels`, a `hypothesis_template` with `{}` in place of the label, and `multi_label`: whether
     labels are independent of each other.
 
+    - `function_to_apply`: "softmax", "sigmoid" or "none" (logits) in place of the classifier's own. Thresholds hold for
+      the classifier's own scores only, so `Prediction.accepted` is then None.
+    - `targets`, `sequences`: of fill-mask models; the only tokens to score, as texts, and whether the answer has the
+      filled texts.
+    - `dimensions`, `normalize`: of embedding models; length of the vector, which keeps its first numbers, and whether
+      the vector is scaled to length 1.
+
     >>> Request("It broke after a week", top_k=1).text
     'It broke after a week'
     """
@@ -47,6 +54,11 @@ class Request(NamedTuple):
     candidate_labels: tuple[str, ...] | None = None
     hypothesis_template: str | None = None
     multi_label: bool | None = None
+    function_to_apply: str | None = None
+    targets: tuple[str, ...] | None = None
+    sequences: bool | None = None
+    dimensions: int | None = None
+    normalize: bool | None = None
 
 
 class Prediction(NamedTuple):
@@ -82,7 +94,10 @@ class Fill(NamedTuple):
 
 
 class MaskFill(NamedTuple):
-    """A fill-mask model's answer: the best tokens for each mask of the text, in order. Other fields: `Prediction`."""
+    """A fill-mask model's answer: the best tokens for each mask of the text, in order. Other fields: `Prediction`.
+
+    `sequences`: for each fill of `masks` the text with this token in place of its mask, if the request asked for it.
+    """
 
     masks: tuple[tuple[Fill, ...], ...]
     tokens: int
@@ -90,6 +105,7 @@ class MaskFill(NamedTuple):
     revision: str
     task: str = "fill-mask"
     abstained: bool = False
+    sequences: tuple[tuple[str, ...], ...] | None = None
 
 
 class Embedding(NamedTuple):

@@ -62,10 +62,16 @@ class ZeroShot(NamedTuple):
 
 
 class Mask(NamedTuple):
-    """The mask token, in whose place a fill-mask model predicts a token."""
+    """The mask token, in whose place a fill-mask model predicts a token.
+
+    `pad_id`, `cleans_up`: of the tokenizer, for decoding a filled text: the padding's id, and whether the decoded text
+    loses spaces before punctuation (transformers' `clean_up_tokenization_spaces`).
+    """
 
     token: str
     id: int
+    pad_id: int | None = None
+    cleans_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ class ModelDescription:
     padding are ignored. `ranked`: the model returns its best labels per sequence; else all scores in the order of the
     ids. `zero_shot`: only for that task. `mask`: only for fill-mask, whose labels are the vocabulary. `dimensions`:
     length of an embedding; 0 for models with labels. `threshold`, `thresholds`, `normalize`: see `ModelOptions`.
-    `in_model_order`: answers have `Prediction.order`.
+    `in_model_order`: answers have `Prediction.order`. `pooling`: of an embedding, see `ModelOptions`. `dtype`: number
+    format of the computation, such as float32.
     """
 
     source: str
@@ -99,6 +106,8 @@ class ModelDescription:
     in_model_order: bool = False
     dimensions: int = 0
     normalize: bool = False
+    pooling: str = ""
+    dtype: str = ""
 
     @property
     def outputs(self) -> int:

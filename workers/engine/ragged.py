@@ -1,12 +1,23 @@
 """Token ids and scores between tokenizer, Serve and model, as flat numpy arrays instead of nested lists. No torch."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import RecordError
+from labelstream.workers.engine.description import Activation
+
+
+class Scoring(NamedTuple):
+    """What a sequence wants in place of the model's own scores.
+
+    `activation`: None means the model's own. `label_ids`: the only labels to report; None means all.
+    """
+
+    activation: Activation | None = None
+    label_ids: tuple[int, ...] | None = None
 
 
 class RaggedSequences(NamedTuple):
@@ -14,13 +25,25 @@ class RaggedSequences(NamedTuple):
 
     `ids`: int32 [sum(lengths)]. `lengths`: int32 [n], each >= 1. `type_ids`: uint8 [sum(lengths)]; None if all are zero
     (single texts; a pair's second text has ones). `targets`: int32 [n], the position of the token that the model must
-    predict (fill-mask); None: position 0.
+    predict (fill-mask); None: position 0. `scorings`: row -> its scoring, for rows that want another than the model's;
+    None: no row does.
     """
 
     ids: NDArray[np.int32]
     lengths: NDArray[np.int32]
     type_ids: NDArray[np.uint8] | None = None
     targets: NDArray[np.int32] | None = None
+    scorings: Mapping[int, Scoring] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without `scorings` also for replicas of version 0.1.0, which an upgrade has not replaced yet.
+        return RaggedSequences, tuple(self) if self.scorings else tuple(self[:4])
+
+    def scorings_of(self, rows: Sequence[int]) -> dict[int, Scoring] | None:
+        """The scorings of `rows`, which become the rows 0, 1, .. of another object."""
+        if not self.scorings:
+            return None
+        return {i: self.scorings[row] for i, row in enumerate(rows) if row in self.scorings} or None
 
 
 class ScoredSequences(NamedTuple):
@@ -53,7 +76,17 @@ def concatenate(parts: Sequence[RaggedSequences]) -> RaggedSequences:
         )
     ids = np.concatenate([part.ids for part in parts])
     lengths = np.concatenate([part.lengths for part in parts])
-    return RaggedSequences(ids, lengths, type_ids, targets)
+    return RaggedSequences(ids, lengths, type_ids, targets, _joined_scorings(parts))
+
+
+def _joined_scorings(parts: Sequence[RaggedSequences]) -> dict[int, Scoring] | None:
+    joined: dict[int, Scoring] = {}
+    first = 0
+    for part in parts:
+        if part.scorings:
+            joined.update((first + row, scoring) for row, scoring in part.scorings.items())
+        first += len(part.lengths)
+    return joined or None
 
 
 def split(packed: RaggedSequences, max_sequences: int, max_tokens: int) -> list[RaggedSequences]:
@@ -71,7 +104,8 @@ def split(packed: RaggedSequences, max_sequences: int, max_tokens: int) -> list[
         stop = int(ends[last - 1])
         type_ids = None if packed.type_ids is None else packed.type_ids[done:stop]
         targets = None if packed.targets is None else packed.targets[first:last]
-        parts.append(RaggedSequences(packed.ids[done:stop], packed.lengths[first:last], type_ids, targets))
+        scorings = packed.scorings_of(range(first, last))
+        parts.append(RaggedSequences(packed.ids[done:stop], packed.lengths[first:last], type_ids, targets, scorings))
         first = last
     return parts
 
@@ -92,6 +126,7 @@ def select(packed: RaggedSequences, rows: NDArray[np.intp]) -> RaggedSequences:
         packed.lengths[rows],
         None if packed.type_ids is None else packed.type_ids[tokens],
         None if packed.targets is None else packed.targets[rows],
+        packed.scorings_of(rows.tolist()) if packed.scorings else None,
     )
 
 

@@ -27,14 +27,27 @@ def _request(name: str, item: object) -> Request:
 
 def _check_options(name: str, request: Request) -> None:
     _check(f"{name}.text_pair", request.text_pair, str | None, "a str or None")
-    if isinstance(request.top_k, bool):
-        raise TypeError(f"{name}.top_k is a bool; give an int or None")
-    _check(f"{name}.top_k", request.top_k, int | None, "an int or None")
-    _check(f"{name}.candidate_labels", request.candidate_labels, tuple | None, "a tuple of str or None")
-    for i, label in enumerate(request.candidate_labels or ()):
-        _check(f"{name}.candidate_labels[{i}]", label, str, "a str")
+    _check_number(f"{name}.top_k", request.top_k)
+    _check_texts(f"{name}.candidate_labels", request.candidate_labels)
     _check(f"{name}.hypothesis_template", request.hypothesis_template, str | None, "a str or None")
     _check(f"{name}.multi_label", request.multi_label, bool | None, "a bool or None")
+    _check(f"{name}.function_to_apply", request.function_to_apply, str | None, "a str or None")
+    _check_texts(f"{name}.targets", request.targets)
+    _check(f"{name}.sequences", request.sequences, bool | None, "a bool or None")
+    _check_number(f"{name}.dimensions", request.dimensions)
+    _check(f"{name}.normalize", request.normalize, bool | None, "a bool or None")
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool):
+        raise TypeError(f"{name} is a bool; give an int or None")
+    _check(name, value, int | None, "an int or None")
+
+
+def _check_texts(name: str, value: tuple[str, ...] | None) -> None:
+    _check(name, value, tuple | None, "a tuple of str or None")
+    for i, text in enumerate(value or ()):
+        _check(f"{name}[{i}]", text, str, "a str")
 
 
 def _check(name: str, value: object, kind: type | UnionType, wanted: str) -> None:

@@ -1,7 +1,7 @@
 """Computes the scores of sequences: plans batches, runs them, and finds the sequence that makes a batch fail."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
 from labelstream.workers.engine.inference.scoring import Scored, score
 from labelstream.workers.engine.inference.self_check import NOT_FINITE
-from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, Scoring
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import InferenceError
 
@@ -156,6 +156,8 @@ class Predictor:
             raise InferenceError(f"{len(packed.ids)} ids do not fill {n} sequences; caller and model disagree")
         if packed.targets is not None and not _within(packed.targets, packed.lengths):
             raise InferenceError("targets lie outside of their sequences; caller and model disagree")
+        if not _known_labels(packed.scorings, self.description.outputs):
+            raise InferenceError("label ids lie outside of the model's labels; caller and model disagree")
         vocab, longest = self.backend.vocab_size, self.description.max_length
         wrong_types = _from(self.backend.type_vocab_size, packed.type_ids)
         if not n or (
@@ -210,7 +212,9 @@ class Predictor:
         logits = self.runner.logits(call.of, rows)
         if logits.shape != (len(rows), self.description.outputs):
             raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
-        call.done.append((rows, score(logits, self.description.activation, call.width if call.ranked else None)))
+        packed, top_k = call.of.packed, call.width if call.ranked else None
+        scorings = packed.scorings_of(rows.tolist()) if packed.scorings else None
+        call.done.append((rows, score(logits, self.description.activation, top_k, scorings)))
 
 
 @contextmanager
@@ -225,6 +229,12 @@ def _as_inference_errors() -> Iterator[None]:
 
 def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:
     return len(targets) == len(lengths) and bool(((targets >= 0) & (targets < lengths)).all())
+
+
+def _known_labels(scorings: Mapping[int, Scoring] | None, outputs: int) -> bool:
+    return not scorings or all(
+        0 <= label < outputs for scoring in scorings.values() for label in scoring.label_ids or ()
+    )
 
 
 def _from(size: int | None, type_ids: NDArray[np.uint8] | None) -> NDArray[np.bool_] | None:

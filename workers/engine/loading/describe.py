@@ -53,6 +53,7 @@ def _describe(
         mask=_mask(source, tokenizer) if task is TaskName.FILL_MASK else None,
         dimensions=config.hidden_size if embedding else 0,
         normalize=bool(options.normalize),
+        pooling=options.pooling or "mean" if embedding else "",
     )
 
 
@@ -66,7 +67,10 @@ def _activation(task: TaskName, config: Any, problem_type: str | None) -> Activa
 def _mask(source: str, tokenizer: Any) -> Mask:
     if tokenizer.mask_token is None:
         raise ModelError(f"{source}: the tokenizer has no mask_token, which task fill-mask needs; set another task")
-    return Mask(tokenizer.mask_token, tokenizer.mask_token_id)
+    cleans_up = bool(tokenizer.clean_up_tokenization_spaces)
+    if type(tokenizer.backend_tokenizer.model).__name__ == "BPE":  # as in PreTrainedTokenizerFast._decode
+        cleans_up = cleans_up and tokenizer.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output
+    return Mask(tokenizer.mask_token, tokenizer.mask_token_id, tokenizer.pad_token_id, cleans_up)
 
 
 def activation_of(config: Any, problem_type: str | None = None) -> Activation:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -88,7 +89,7 @@ def _load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend
     logger.info(
         "%s: on %s in %s, %d outputs, max_length %d", source, device, dtype_name, description.outputs, max_length
     )
-    return description, backend
+    return replace(description, dtype=str(backend.dtype).removeprefix("torch.")), backend
 
 
 def _with_own(options: ModelOptions, own: EmbeddingModules) -> ModelOptions:

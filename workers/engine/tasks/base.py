@@ -8,13 +8,27 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from labelstream.workers.classifier import Answer, Fault, RecordError, Request
-from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 
 Encoded = TypeVar("Encoded")
 # Labels that one message may ask for, because the widest request sets the width of its whole micro-batch. With 1,000
 # labels the answers to 512 messages are 4 MB; a vocabulary has 30,000 labels or more.
 MAX_LABELS = 1_000
+
+
+_TASK_OF = {
+    "candidate_labels": TaskName.ZERO_SHOT,
+    "hypothesis_template": TaskName.ZERO_SHOT,
+    "multi_label": TaskName.ZERO_SHOT,
+    "function_to_apply": TaskName.TEXT_CLASSIFICATION,
+    "targets": TaskName.FILL_MASK,
+    "sequences": TaskName.FILL_MASK,
+    "dimensions": TaskName.EMBEDDING,
+    "normalize": TaskName.EMBEDDING,
+}
+_OPTIONS = Request._fields.index("candidate_labels")  # the first field of some tasks only
+_NO_OPTIONS = Request("")[_OPTIONS:]
 
 
 class Prepared(NamedTuple):
@@ -71,21 +85,22 @@ def refusals(requests: Sequence[Request], refuse: Callable[[Request], RecordErro
     return {i: error for i, request in enumerate(requests) if (error := refuse(request)) is not None}
 
 
-def refused_choices(request: Request, task: str) -> RecordError | None:
-    """The error of a request with zero-shot options for a `task` without them; None if the request has none."""
-    if request.candidate_labels is not None:
-        return RecordError(Fault.INVALID_LABELS, f"the task {task} takes no candidate_labels")
-    for name in ("hypothesis_template", "multi_label"):
-        if getattr(request, name) is not None:
-            return RecordError(Fault.INVALID_MESSAGE, f"the task {task} takes no {name}")
+def refused_options(request: Request, task: str) -> RecordError | None:
+    """The error of a request with options of another task than `task`; None if the request has none."""
+    if request[_OPTIONS:] == _NO_OPTIONS:
+        return None
+    for name, owner in _TASK_OF.items():
+        if owner != task and getattr(request, name) is not None:
+            fault = Fault.INVALID_LABELS if name == "candidate_labels" else Fault.INVALID_MESSAGE
+            return RecordError(fault, f"the task {task} takes no {name}")
     return None
 
 
 def refused_beside_text(request: Request, task: str) -> RecordError | None:
-    """The error of a request with a pair or zero-shot options for a `task` of single texts; None if it has neither."""
+    """The error of a request with a pair or other tasks' options for a `task` of single texts; None without them."""
     if request.text_pair:
         return RecordError(Fault.INVALID_MESSAGE, f"the task {task} takes no text_pair")
-    return refused_choices(request, task)
+    return refused_options(request, task)
 
 
 def refused_top_k(request: Request) -> RecordError | None:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Embedding, Request
+from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Embedding, Fault, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, refusals, refused_beside_text
@@ -25,22 +25,48 @@ class TextEmbedding:
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         """See `Task.prepare`. Ignores `top_k`."""
-        rejected = refusals(requests, partial(refused_beside_text, task=self._description.task))
-        _, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode_each)
-        read = partial(self._read, packed.lengths.tolist(), truncated)
+        rejected = refusals(requests, self._refusal)
+        accepted, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode_each)
+        forms: dict[tuple[int, bool], list[int]] = {}
+        for row, request in enumerate(accepted):
+            forms.setdefault(self._form(request), []).append(row)
+        read = partial(self._read, packed.lengths.tolist(), truncated, forms)
         return Prepared(packed, self._description.outputs, read, rejected)
 
-    def _read(self, lengths: list[int], truncated: list[bool], scored: ScoredSequences) -> list[Answer]:
-        vectors = by_label(scored, self._description.outputs)
-        if self._description.normalize:
-            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-        rows = zip(shortest(vectors).tolist(), lengths, truncated, strict=True)
-        revision = self._description.revision
-        return [
-            scored.errors.get(row) or Embedding(tuple(vector), tokens, cut, revision)
-            for row, (vector, tokens, cut) in enumerate(rows)
-        ]
+    def _refusal(self, request: Request) -> RecordError | None:
+        if request.dimensions is not None and not 1 <= request.dimensions <= self._description.dimensions:
+            return RecordError(
+                Fault.INVALID_MESSAGE,
+                f"dimensions is {request.dimensions}; the model's vectors have 1 to {self._description.dimensions}",
+            )
+        return refused_beside_text(request, self._description.task)
+
+    def _form(self, request: Request) -> tuple[int, bool]:
+        """Length of the answer's vector, and whether the vector is scaled to length 1."""
+        scaled = self._description.normalize if request.normalize is None else request.normalize
+        return request.dimensions or self._description.dimensions, scaled
+
+    def _read(
+        self,
+        lengths: list[int],
+        truncated: list[bool],
+        forms: dict[tuple[int, bool], list[int]],
+        scored: ScoredSequences,
+    ) -> list[Answer]:
+        every = by_label(scored, self._description.outputs)
+        if not len(every) == len(lengths) == sum(map(len, forms.values())):
+            raise ValueError(f"{len(every)} vectors for {len(lengths)} texts")
+        answers: dict[int, Answer] = {}
+        for (dimensions, scaled), rows in forms.items():
+            vectors = every[rows, :dimensions]
+            if scaled:
+                norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+                vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+            for row, vector in zip(rows, shortest(vectors).tolist(), strict=True):
+                answers[row] = scored.errors.get(row) or Embedding(
+                    tuple(vector), lengths[row], truncated[row], self._description.revision
+                )
+        return [answers[row] for row in range(len(lengths))]
 
 
 def shortest(values: NDArray[np.float32]) -> NDArray[np.float64]:

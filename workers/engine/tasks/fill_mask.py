@@ -4,7 +4,7 @@ Answers equal those of `transformers.FillMaskPipeline`, which also fills each ma
 truncated. A text with several masks, which is rare, runs through the model once per mask.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate, split
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, Scoring, concatenate, select, split
 from labelstream.workers.engine.tasks.base import (
     Prepared,
     encode_answerable,
@@ -22,6 +22,7 @@ from labelstream.workers.engine.tasks.base import (
     refused_width,
     top_ks_of,
 )
+from labelstream.workers.engine.tasks.fill_vocabulary import FillVocabulary
 from labelstream.workers.engine.tokenization.refusals import too_large
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, pack
 from labelstream.workers.errors import ModelError
@@ -37,21 +38,39 @@ class FillMask:
             raise ModelError(f"{description.source}: the tokenizer has no mask token; set another task")
         self._description, self._mask = description, description.mask
         self._tokenizer = TextTokenizer(description, max_tokens)
+        self._vocabulary = FillVocabulary(self._tokenizer.backend, self._mask, len(description.labels))
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         """See `Task.prepare`."""
         rejected = refusals(requests, self._refusal)
         accepted, packed, (counts, truncated) = encode_answerable(requests, rejected, self._encode)
         top_ks = top_ks_of(accepted, self._description)
-        read = partial(self._read, packed.lengths, counts, truncated, top_ks)
+        targets = self._targets(accepted)
+        if targets:
+            top_ks = [min(top_k, len(targets.get(i, range(top_k)))) for i, top_k in enumerate(top_ks)]
+            of_rows = np.repeat(np.arange(len(counts)), counts).tolist()
+            scorings = {row: Scoring(label_ids=targets[i]) for row, i in enumerate(of_rows) if i in targets}
+            packed = packed._replace(scorings=scorings)
+        filled = {i for i, request in enumerate(accepted) if request.sequences}
+        read = partial(self._read, packed, counts, truncated, top_ks, filled)
         return Prepared(packed, max(top_ks, default=1), read, rejected)
+
+    def _targets(self, requests: Sequence[Request]) -> dict[int, tuple[int, ...]]:
+        """Row -> ids of its targets, for requests with targets; none of these is refused."""
+        found = {i: self._vocabulary.target_ids(r.targets) for i, r in enumerate(requests) if r.targets is not None}
+        return {i: ids for i, ids in found.items() if not isinstance(ids, RecordError)}
 
     def _refusal(self, request: Request) -> RecordError | None:
         return (
             refused_beside_text(request, self._description.task)
             or refused_top_k(request)
             or refused_width(request, self._description)
+            or self._refused_targets(request)
         )
+
+    def _refused_targets(self, request: Request) -> RecordError | None:
+        found = () if request.targets is None else self._vocabulary.target_ids(request.targets)
+        return found if isinstance(found, RecordError) else None
 
     def _encode(
         self, requests: Sequence[Request]
@@ -92,27 +111,45 @@ class FillMask:
 
     def _read(
         self,
-        lengths: NDArray[np.int32],
+        packed: RaggedSequences,
         counts: list[int],
         truncated: list[bool],
         top_ks: list[int],
+        filled: Container[int],
         scored: ScoredSequences,
     ) -> list[Answer]:
+        """`filled`: the requests whose answers have the filled texts."""
         if scored.label_ids is None or not sum(counts) == len(scored.label_ids) == len(scored.scores):
             raise ValueError(f"{len(scored.scores)} answers for {sum(counts)} masks, or answers that are not ranked")
         answers: list[Answer] = []
         first = 0
-        for count, cut, top_k in zip(counts, truncated, top_ks, strict=True):
+        for i, (count, cut, top_k) in enumerate(zip(counts, truncated, top_ks, strict=True)):
             last = first + count
             ids, scores = scored.label_ids[first:last, :top_k], scored.scores[first:last, :top_k]
             masks = tuple(tuple(map(self._fill, *row)) for row in zip(ids.tolist(), scores.tolist(), strict=True))
-            filled = MaskFill(masks, int(lengths[first:last].sum()), cut, self._description.revision)
-            answers.append(scored.error_in(first, last) or filled)
+            sequences = self._sequences(masks, select(packed, np.arange(first, last))) if i in filled else None
+            tokens = int(packed.lengths[first:last].sum())
+            answer = MaskFill(masks, tokens, cut, self._description.revision, sequences=sequences)
+            answers.append(scored.error_in(first, last) or answer)
             first = last
         return answers
 
     def _fill(self, token_id: int, score: float) -> Fill:
         return Fill(self._description.labels[token_id], token_id, score)
+
+    def _sequences(
+        self, masks: tuple[tuple[Fill, ...], ...], sequences: RaggedSequences
+    ) -> tuple[tuple[str, ...], ...]:
+        """The filled texts of `masks`. `sequences`: the text's tokens once for each mask, with that mask as target."""
+        assert sequences.targets is not None
+        rows = sequences.ids.reshape(len(masks), -1).tolist()
+        return tuple(
+            tuple(self._filled(ids, target, fill.token_id, len(masks) == 1) for fill in fills)
+            for fills, ids, target in zip(masks, rows, sequences.targets.tolist(), strict=True)
+        )
+
+    def _filled(self, ids: list[int], target: int, token_id: int, only_mask: bool) -> str:
+        return self._vocabulary.sequence([*ids[:target], token_id, *ids[target + 1 :]], only_mask)
 
 
 def _places(packed: RaggedSequences, token_id: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:

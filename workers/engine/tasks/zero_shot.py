@@ -12,9 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Prediction, RecordError, Request
-from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
-from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, refusals, refused_top_k
+from labelstream.workers.engine.tasks.base import (
+    Prepared,
+    encode_answerable,
+    refusals,
+    refused_beside_text,
+    refused_top_k,
+)
 from labelstream.workers.engine.tasks.postprocess import by_label, in_order_of
 from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.engine.tokenization.refusals import too_large
@@ -53,8 +59,8 @@ class ZeroShotClassification:
         return Prepared(packed, width, partial(self._read, packed.lengths, questions), rejected)
 
     def _refusal(self, request: Request) -> RecordError | None:
-        if request.text_pair:
-            return RecordError(Fault.INVALID_MESSAGE, "the task zero-shot-classification takes no text_pair")
+        if (error := refused_beside_text(request, TaskName.ZERO_SHOT)) is not None:
+            return error
         labels = request.candidate_labels
         if not (self._settings.labels if labels is None else labels):
             return RecordError(

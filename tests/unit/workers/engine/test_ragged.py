@@ -1,3 +1,4 @@
+import pickle
 from itertools import accumulate
 
 import numpy as np
@@ -6,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Fault, RecordError
+from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.ragged import (
     RaggedSequences,
     ScoredSequences,
+    Scoring,
     concatenate,
     select,
     split,
@@ -125,3 +128,31 @@ def test_split_scores_refuses_rows_that_do_not_add_up() -> None:
         split_scores(ScoredSequences(rows, rows.astype(np.float32), {}), [1, 1], [1, 1])
     with pytest.raises(ValueError, match="2 answers for 2"):
         split_scores(ScoredSequences(rows, rows[:2].astype(np.float32), {}), [1, 1], [1, 1])
+
+
+RAW = Scoring(Activation.NONE)
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data())
+@settings(deadline=None, derandomize=True)
+def test_scorings_follow_their_sequences(lengths: list[int], data: st.DataObject) -> None:
+    apart = data.draw(st.sets(st.sampled_from(range(len(lengths)))))
+    scorings = {row: Scoring(None, (row,)) for row in apart}
+    packed = packed_of(lengths, False)._replace(scorings=scorings or None)
+    parts = split(packed, data.draw(st.integers(1, 4)), 99)
+    assert concatenate(parts).scorings == packed.scorings
+    rows = sorted(data.draw(st.sets(st.sampled_from(range(len(lengths))), min_size=1)))
+    expected = {i: scorings[row] for i, row in enumerate(rows) if row in scorings}
+    assert select(packed, np.array(rows)).scorings == (expected or None)
+
+
+def test_scorings_of_some_parts_stay_with_their_rows() -> None:
+    some, none = packed_of([2, 3], False)._replace(scorings={1: RAW}), packed_of([4], False)
+    assert concatenate([none, some, none, some]).scorings == {2: RAW, 5: RAW}
+
+
+@pytest.mark.parametrize(("scorings", "fields"), [(None, 4), ({}, 4), ({0: RAW}, 5)])
+def test_pickle_has_no_more_fields_than_needed(scorings: dict[int, Scoring] | None, fields: int) -> None:
+    packed = packed_of([2], False)._replace(scorings=scorings)
+    assert len(packed.__reduce__()[1]) == fields
+    assert pickle.loads(pickle.dumps(packed)).scorings == (scorings or None)

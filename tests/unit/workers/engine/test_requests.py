@@ -42,6 +42,12 @@ def test_argument_other_than_a_list_is_refused(given: Any, message: str) -> None
         ({"candidate_labels": ("refund", 1)}, r"candidate_labels\[1\] is an int; give a str"),
         ({"hypothesis_template": 1}, "hypothesis_template is an int; give a str or None"),
         ({"multi_label": "yes"}, "multi_label is a str; give a bool or None"),
+        ({"function_to_apply": 1}, "function_to_apply is an int; give a str or None"),
+        ({"targets": "good"}, "targets is a str; give a tuple of str or None"),
+        ({"targets": ("good", None)}, r"targets\[1\] is None; give a str"),
+        ({"sequences": 1}, "sequences is an int; give a bool or None"),
+        ({"dimensions": True}, "dimensions is a bool; give an int or None"),
+        ({"normalize": "yes"}, "normalize is a str; give a bool or None"),
     ],
 )
 def test_field_of_a_wrong_type_is_named(fields: dict[str, Any], message: str) -> None:

@@ -4,6 +4,7 @@ import torch
 
 from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.inference.scoring import score
+from labelstream.workers.engine.ragged import Scoring
 
 
 def test_scores_of_large_logits_are_finite() -> None:
@@ -42,3 +43,32 @@ def test_unranked_scores_are_in_label_order() -> None:
 def test_score_marks_rows_that_are_not_finite() -> None:
     logits = torch.tensor([[1.0, 2.0], [float("nan"), 0.0], [float("inf"), 0.0], [0.0, float("-inf")]])
     assert score(logits, Activation.SOFTMAX, 1).finite.tolist() == [True, False, False, False]
+
+
+LOGITS = torch.tensor([[1.0, 3.0, 2.0, 0.0]]).repeat(4, 1)
+SCORINGS = {1: Scoring(Activation.NONE), 2: Scoring(Activation.SIGMOID, (0, 3)), 3: Scoring(None, (2,))}
+
+
+def test_rows_with_scorings_leave_the_others_as_they_are() -> None:
+    plain, mixed = score(LOGITS, Activation.SOFTMAX, 4), score(LOGITS, Activation.SOFTMAX, 4, SCORINGS)
+    assert plain.label_ids is not None
+    assert mixed.label_ids is not None
+    assert mixed.scores[0].tolist() == plain.scores[0].tolist()
+    assert mixed.label_ids[:2].tolist() == plain.label_ids[:2].tolist()
+    assert mixed.scores[1].tolist() == [3.0, 2.0, 1.0, 0.0]
+    assert mixed.label_ids[2].tolist()[:2] == [0, 3]
+    assert mixed.scores[2].tolist()[:2] == pytest.approx([0.7310586, 0.5])
+    assert (mixed.label_ids[3][0], mixed.scores[3][0].item()) == (2, pytest.approx(plain.scores[3][1].item()))
+    assert mixed.scores[3][1:].tolist() == [-np.inf] * 3
+
+
+def test_scorings_change_no_logits() -> None:
+    before = LOGITS.clone()
+    score(LOGITS, Activation.NONE, None, SCORINGS)
+    assert torch.equal(LOGITS, before)
+
+
+def test_unranked_rows_have_their_scorings() -> None:
+    scored = score(LOGITS, Activation.SOFTMAX, None, {0: Scoring(Activation.NONE)})
+    assert scored.scores[0].tolist() == [1.0, 3.0, 2.0, 0.0]
+    assert scored.scores[1].sum().item() == pytest.approx(1.0)

@@ -105,3 +105,31 @@ def test_normalized_zero_vector_stays_zero() -> None:
     assert (zero, failed) == (Embedding((0.0, 0.0), 3, False, "rev"), error)
     assert isinstance(five, Embedding)
     assert five.vector == pytest.approx((0.6, 0.8))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_request_chooses_length_and_scale(folders: Folders, normalize: bool) -> None:
+    requests = [
+        Request(text, normalize=scaled, dimensions=dimensions)
+        for text in TEXTS[:4]
+        for scaled in (None, True, False)
+        for dimensions in (None, 1, 7, 32)
+    ]
+    with Engine.load(str(folders("bert")), **OPTIONS, normalize=normalize) as engine:
+        answers = engine.classify(requests)
+    pipeline = transformers.pipeline("feature-extraction", str(folders("bert")), dtype=torch.float32, device="cpu")
+    for request, answer in zip(requests, answers, strict=True):
+        assert isinstance(answer, Embedding)
+        expected = np.array(pipeline(request.text, truncation=True)[0]).mean(0)[: request.dimensions]
+        if normalize if request.normalize is None else request.normalize:
+            expected = expected / np.linalg.norm(expected)
+        assert answer.vector == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("dimensions", [0, -1, 3])
+def test_dimensions_outside_the_model_are_refused(dimensions: int) -> None:
+    task = task_for(replace(DESCRIPTION, task="feature-extraction", labels=(), dimensions=2, ranked=False))
+    prepared = task.prepare([Request("good", dimensions=dimensions), Request("good", dimensions=2)])
+    assert {i: error.message for i, error in prepared.rejected.items()} == {
+        0: f"dimensions is {dimensions}; the model's vectors have 1 to 2"
+    }

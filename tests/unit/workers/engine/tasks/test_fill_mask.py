@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from labelstream.workers.classifier import Fault, Fill, MaskFill, RecordError, Request
 from labelstream.workers.engine.description import Mask
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate, split
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, Scoring, concatenate, split
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.fill_mask import _places
 from labelstream.workers.errors import InferenceError, ModelError
 from tests.support.descriptions import DESCRIPTION
-from tests.support.fill_mask import OPTIONS, assert_same, masked, oracle
+from tests.support.fill_mask import OPTIONS, assert_same, expected, masked, oracle
 from tests.support.models import FAMILIES, TEXTS, build
 from tests.support.parity import BACKENDS, ODD_TEXTS
 from tests.support.task_descriptions import FILLS
@@ -170,3 +170,60 @@ def test_fills_of_another_call_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="answers for 3 masks"):
             prepared.answers(wrong)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sequences_equal_the_pipelines(folders: Folders, family: str, backend: str) -> None:
+    folder = folders(family)
+    mask = oracle(folder).tokenizer.mask_token
+    texts = [*(masked(text, mask) for text in TEXTS), *(mask + text for text in ODD_TEXTS)]
+    with Engine.load(str(folder), max_batch_tokens=256, **{**OPTIONS, "backend": backend}) as engine:
+        answers = engine.classify([Request(text, sequences=i % 3 > 0) for i, text in enumerate(texts)])
+    for i, (text, answer) in enumerate(zip(texts, answers, strict=True)):
+        assert isinstance(answer, MaskFill)
+        wanted = tuple(tuple(entry["sequence"] for entry in best) for best in expected(folder, text))
+        assert answer.sequences == (wanted if i % 3 else None)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "albert"])
+def test_targets_equal_the_pipelines(folders: Folders, family: str) -> None:
+    folder = folders(family)
+    pipeline, texts = oracle(folder), [masked(text, oracle(folder).tokenizer.mask_token) for text in TEXTS]
+    known = pipeline.tokenizer.convert_ids_to_tokens([60, 70, 80])
+    choices = [tuple(known), (known[0], "good"), ("blenders", *known), (known[1],), (known[2], known[2])]
+    requests = [
+        Request(text, targets=choices[i % len(choices)], top_k=(None, 2, 1)[i % 3], sequences=True)
+        for i, text in enumerate(texts)
+    ]
+    with Engine.load(str(folder), max_batch_tokens=256, **OPTIONS) as engine:
+        answers = engine.classify([*requests, Request(texts[0])])
+    assert_same(folder, [texts[0]], [answers[-1]])
+    for request, answer in zip(requests, answers[:-1], strict=True):
+        assert isinstance(answer, MaskFill)
+        wanted = pipeline(request.text, top_k=request.top_k or 5, targets=list(request.targets or ()))
+        wanted = wanted if isinstance(wanted[0], list) else [wanted]
+        for fills, sequences, best in zip(answer.masks, answer.sequences or (), wanted, strict=True):
+            assert [fill.token_id for fill in fills] == [entry["token"] for entry in best]
+            assert [fill.score for fill in fills] == pytest.approx([entry["score"] for entry in best], abs=1e-5)
+            assert list(sequences) == [entry["sequence"] for entry in best]
+
+
+def test_unknown_targets_are_refused(bert: Engine) -> None:
+    answers = bert.classify(
+        [Request("[MASK]", targets=targets) for targets in ((), ("good", ""), ("x",) * 1_001, ("\ud800",), ("good",))]
+    )
+    assert [answer.message if isinstance(answer, RecordError) else "" for answer in answers] == [
+        "targets has 0 texts; give 1 to 1000",
+        "targets[1] is no token of the model",
+        "targets has 1001 texts; give 1 to 1000",
+        "the tokenizer refuses the text: UnicodeEncodeError",
+        "",
+    ]
+    assert {answer.fault for answer in answers[:3] if isinstance(answer, RecordError)} == {Fault.INVALID_LABELS}
+
+
+def test_label_ids_outside_of_the_model_are_refused(bert: Engine) -> None:
+    packed = bert._predictor.good_row
+    with pytest.raises(InferenceError, match="label ids lie outside"):
+        bert._predictor.predict(packed._replace(scorings={0: Scoring(label_ids=(1_000_000,))}), 1)
