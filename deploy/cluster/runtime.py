@@ -28,6 +28,7 @@ from labelstream.deploy.cluster.worker_logs import WorkerLogs, source_of
 from labelstream.deploy.control.deployed import Deployed, Owner, UserConfig
 from labelstream.deploy.control.reports import COMMAND_S, Outcome, Status
 from labelstream.deploy.control.serve_replicas import live_replicas
+from labelstream.deploy.control.worker_start import unjoined
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.names import APP, BOARD, is_pipeline, pipeline_deployment, used_models
 from labelstream.workers.errors import StartError
@@ -118,7 +119,7 @@ def deploy(
     on_progress: Callable[[dict[str, str]], None] | None = None,
     owner: Owner | None = None,
 ) -> None:
-    """Deploy or update the application, and wait until every model is loaded and every worker has started.
+    """Deploy or update the application, and wait until every model is loaded and every worker has joined its group.
 
     - `app`: replaces `application(settings, owner=owner)`.
     - `on_progress`: gets the state of each deployment as it changes.
@@ -134,16 +135,15 @@ def deploy(
     serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
     deadline, again_at = time.monotonic() + timeout_s, time.monotonic() + PROGRESS_S
     seen: dict[str, str] = {}
-    while not _running(on_progress, seen, stale):
-        waiting = {name: state for name, state in seen.items() if state != "HEALTHY"}
+    while waiting := _waiting(on_progress, seen, stale):
         if time.monotonic() > deadline:
-            missing = ", ".join(waiting) or "all deployments"
             raise StartError(
-                f"not started after {timeout_s:g} s: {missing}; check the cluster's free resources and the logs"
+                f"not started after {timeout_s:g} s: {', '.join(waiting)}; check the cluster's free resources and the "
+                "logs"
             )
         if time.monotonic() > again_at:
             again_at += PROGRESS_S
-            logger.info("still waiting for %s", ", ".join(waiting) or "Serve")
+            logger.info("still waiting for %s", ", ".join(waiting))
         time.sleep(POLL_S)
 
 
@@ -363,6 +363,22 @@ def _reserved_cpus(settings: Settings) -> int:
     """
     models = sum(settings.models[name].replicas.max * settings.models[name].num_cpus for name in used_models(settings))
     return math.ceil(models) + sum(pipeline.workers.max for pipeline in settings.pipelines.values())
+
+
+def _waiting(
+    on_progress: Callable[[dict[str, str]], None] | None, seen: dict[str, str], stale: dict[str, str]
+) -> list[str]:
+    """What has not started yet: deployments, or the workers that have not joined. See `_running`."""
+    if not _running(on_progress, seen, stale):
+        return [name for name, state in seen.items() if state != "HEALTHY"] or ["Serve"]
+    deployments = serve.status().applications[APP].deployments
+    if BOARD not in deployments:
+        return []
+    try:
+        return unjoined(deployments, status()["pipelines"])
+    except StartError as error:
+        logger.debug("%s", error)
+        return [BOARD]
 
 
 def _running(on_progress: Callable[[dict[str, str]], None] | None, seen: dict[str, str], stale: dict[str, str]) -> bool:

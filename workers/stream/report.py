@@ -63,7 +63,7 @@ class StreamCounts(TypedDict):
 class WorkerReport(StreamCounts):
     """`partitions`: (lag, end of the log) by partition.
 
-    `trouble`: the error that ended the worker, or its last run until the next run has partitions.
+    `trouble`: the error that ended the worker, or its last run until the next run has joined the group.
     """
 
     worker: str

@@ -179,6 +179,6 @@ class PipelineWorker:
         alarms = run.rules.evaluate()
         if alarms is not None:
             self._alarms.update("rules", alarms)
-        if self._state in ("starting", "restarting") and run.source.assignment.assigned():
+        if self._state in ("starting", "restarting") and run.source.is_member():
             self._state, self._health.trouble = "running", None
             self._restarts.joined()

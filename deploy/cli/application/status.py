@@ -35,7 +35,11 @@ def status(
         bool, typer.Option("--json", help="Print all numbers of all processes as one JSON object.")
     ] = False,
     wait: Annotated[
-        str, typer.Option(metavar="DURATION", help="Wait up to this long (90s, 10m) until the application is healthy.")
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="Wait up to this long (90s, 10m) until the application is healthy and all workers run.",
+        ),
     ] = "0",
 ) -> None:
     """Show a running application: your run on this machine, or the application of a cluster.
@@ -55,25 +59,29 @@ def status(
                 typer.echo(json.dumps(found, indent=2))
             else:
                 _show(pipelines, models, found)
-    if _has_problem(pipelines):
+    if _has_problem(pipelines) or (wait_s and not _is_ready(pipelines)):
         raise typer.Exit(1)
 
 
 def _ask(
     runtime: Any, pipeline: str | None, until: float
 ) -> tuple[Status, list[view.PipelineView], list[view.ModelView]]:
-    """The status when the application is healthy, or at the time `until`. Raises StartError without an answer then."""
+    """The status when the application is ready, or at the time `until`. Raises StartError without an answer then."""
     seen = view.StatusView()
     while True:
         try:
             found = _only(runtime.status(), pipeline)
             pipelines, models = seen.pipelines(found), seen.models(found)
-            if not _has_problem(pipelines) or time.monotonic() > until:
+            if _is_ready(pipelines) or time.monotonic() > until:
                 return found, pipelines, models
         except StartError:
             if time.monotonic() > until:
                 raise
         time.sleep(AGAIN_S)
+
+
+def _is_ready(pipelines: list[view.PipelineView]) -> bool:
+    return all(view.is_ready(pipeline) for pipeline in pipelines)
 
 
 def _has_problem(pipelines: list[view.PipelineView]) -> bool:

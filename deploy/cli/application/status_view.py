@@ -274,6 +274,11 @@ def model_line(view: ModelView) -> str:
     )
 
 
+def is_ready(view: PipelineView) -> bool:
+    """Has the pipeline no problem and no worker that starts, restarts or ends?"""
+    return not problems(view) and not any(state in view.state for state in NOT_READY)
+
+
 def problems(view: PipelineView) -> list[str]:
     """The problems that need attention."""
     nobody = ["no worker reports: it is starting, or the cluster has no room for it"] if view.workers == 0 else []

@@ -33,8 +33,8 @@ Address = Annotated[
 def address_of(address: str | None, config: Path | None = None, pipeline: str | None = None, wait_s: float = 0) -> str:
     """`address`, or that of this user's run on this machine. Sets the token of that Ray, too.
 
-    Call this before ray is imported. Waits up to `wait_s` for a run. Raises StartError if there is none, ConfigError if
-    there are several; lists the runs on stderr before that.
+    Call this before ray is imported. Waits up to `wait_s` for a run that matches. Raises StartError if there is none,
+    ConfigError if there are several; lists the runs on stderr before that.
     """
     if address is not None:
         if config is not None:
@@ -50,7 +50,8 @@ def address_of(address: str | None, config: Path | None = None, pipeline: str | 
             run = choose(runs, config, pipeline)
             break
         except LabelstreamError as error:
-            if isinstance(error, ConfigError) or time.monotonic() > until:
+            may_come = not isinstance(error, ConfigError) or error.key == "PIPELINE"  # a run with it may still start
+            if not may_come or time.monotonic() > until:
                 show_runs(runs)
                 raise
         time.sleep(AGAIN_S)

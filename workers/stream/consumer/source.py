@@ -111,6 +111,10 @@ class RecordSource:
         """Is the next record suspected of having killed earlier workers? Such a record must be alone in flight."""
         return self.partition_hold.suspects.alone()
 
+    def is_member(self) -> bool:
+        """Has this worker joined the group? A member without partitions waits as a spare."""
+        return bool(self.assignment.assigned()) or not self._membership.joining()
+
     def joining(self) -> bool:
         """Is a rebalance in progress? Then poll again at once."""
         return self._membership.joining()

@@ -14,7 +14,7 @@ MAX_IN_ROW = 20
 class RestartBackoff:
     """Pauses double from 1 s to 30 s until a run is sound.
 
-    `in_row`: runs ended since one last had partitions.
+    `in_row`: runs ended since one last joined the group.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +34,7 @@ class RestartBackoff:
         return self._backoff.next_s()
 
     def joined(self) -> None:
-        """Record that the run has partitions."""
+        """Record that the run has joined the group."""
         self.in_row = 0
 
     def too_many(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ray._private.node import Node
 from ray.exceptions import RayError
+from ray.serve._private.common import ReplicaState
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus
 
@@ -15,6 +16,7 @@ from labelstream.deploy.cluster import runtime
 from labelstream.deploy.control.deployed import new_owner
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ModelError, StartError
+from tests.support.reports import pipeline_report
 from tests.support.streams import wait_until
 
 
@@ -39,6 +41,25 @@ def test_what_failed_before_the_update_is_not_its_failure(monkeypatch: pytest.Mo
     assert shown == [{"model-m": "UPDATING"}]
     with pytest.raises(ModelError, match="new"):
         runtime._running(None, seen, {"model-m": old})
+
+
+def test_start_waits_for_workers_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = SimpleNamespace(
+        status=SimpleNamespace(value="HEALTHY"), message="", replica_states={ReplicaState.RUNNING: 1}
+    )
+    app = SimpleNamespace(
+        status=ApplicationStatus.RUNNING, deployments={runtime.BOARD: deployment, "pipeline-p": deployment}
+    )
+    reports: Any = iter([StartError("no answer"), {"p": {}}, {"p": {"r1": pipeline_report()}}])
+
+    def status() -> Any:
+        if isinstance(found := next(reports), StartError):
+            raise found
+        return {"pipelines": found}
+
+    monkeypatch.setattr(runtime.serve, "status", lambda: SimpleNamespace(applications={runtime.APP: app}))
+    monkeypatch.setattr(runtime, "status", status)
+    assert [runtime._waiting(None, {}, {}) for _ in range(3)] == [[runtime.BOARD], ["pipeline-p"], []]
 
 
 def test_no_cluster_is_said_so_at_once() -> None:

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import Fenced, OffsetOutOfRange, StartError, StreamError
 from labelstream.workers.stream.run_factory import Run
@@ -65,7 +64,7 @@ class FakeRuns:
         self.alarms: dict[str, str] | None = None
         self.source = SimpleNamespace(
             lag=SimpleNamespace(by_partition=lambda: {0: (3, 10), 1: (4, 10)}),
-            assignment=SimpleNamespace(assigned=lambda: [TopicPartition("in", 0)]),
+            is_member=lambda: True,
             partition_hold=SimpleNamespace(take_back=self.take_back),
         )
 
@@ -161,7 +160,7 @@ def test_trouble_is_told_and_stop_does_not_wait_for_the_pause(start: Callable[..
 def test_too_many_restarts_fail_the_check(start: Callable[..., Bench]) -> None:
     errors = [StreamError("no broker") for _ in range(restart_backoff.MAX_IN_ROW + 1)]
     bench = Bench(*errors)
-    bench.runs.source.assignment.assigned = list  # it gets no partitions either
+    bench.runs.source.is_member = lambda: False  # it never joins either
     bench.worker.start()
     wait_until(lambda: not bench.runs.errors and bench.worker.stats()["restarts"] == len(errors), 10)
     with pytest.raises(StreamError, match="restarted 21 times in a row: no broker"):

@@ -81,6 +81,19 @@ def test_status_waits_until_application_is_healthy(control_plane: Callable[..., 
     assert len(left) == 1
 
 
+def test_status_waits_until_every_worker_runs(
+    control_plane: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = status_of(RUNNING, {**RUNNING, "state": "starting"})
+    left = control_plane(half, half, status_of(RUNNING, RUNNING))
+    assert exit_code("--wait", "1m") == 0
+    assert len(left) == 1
+    control_plane(half)
+    assert exit_code("--wait", "0.05") == 1
+    assert exit_code() == 0, "a new worker is no problem"
+    assert "1 running, 1 starting, 2 workers" in capsys.readouterr().out
+
+
 def test_status_stops_waiting_after_the_limit(
     control_plane: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:

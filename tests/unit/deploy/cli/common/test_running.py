@@ -161,6 +161,16 @@ def test_run_of_another_user_is_not_used(monkeypatch: pytest.MonkeyPatch, place:
         address_of(None)
 
 
+def test_address_waits_for_a_run_with_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    with noted_ray() as other:
+        before = run_folder.noted_runs()
+        with noted_ray(pipelines={"mail": "h"}) as address:
+            found = iter([before, before, run_folder.noted_runs()])
+            monkeypatch.setattr(running, "noted_runs", lambda: next(found))
+            monkeypatch.setattr(running, "AGAIN_S", 0.0)
+            assert address_of(None, pipeline="mail", wait_s=60) == address != other
+
+
 def test_address_waits_for_a_starting_run(monkeypatch: pytest.MonkeyPatch) -> None:
     with noted_ray() as address:
         found = iter([[], [], run_folder.noted_runs()])

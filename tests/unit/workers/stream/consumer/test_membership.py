@@ -47,6 +47,13 @@ def joined(consumer: Any) -> None:
     consumer._coordinator._joined_subscription = {"in"}
 
 
+def test_member_without_partitions_has_joined(consumer: Any) -> None:
+    source = RecordSource(consumer, PIPELINE)
+    assert not source.is_member()
+    joined(consumer)
+    assert source.is_member()
+
+
 def test_pre_loss_assignment_is_stale_after_rejoin(source: RecordSource, consumer: Any) -> None:
     """Hazard: a member that is counted out while it joins again is not told, and goes on where it stood."""
     source.poll(0, paused=False)
