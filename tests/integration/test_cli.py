@@ -18,7 +18,7 @@ from kafka.structs import TopicPartition as SourcePartition
 from tests.kafka import Broker, KafkaBroker
 from tests.support.command import LABELSTREAM, ROOT, call
 from tests.support.models import build
-from tests.support.streams import produce, read_all
+from tests.support.streams import produce, read_all, wait_until
 
 MakeTopic = Callable[..., str]
 
@@ -284,6 +284,11 @@ def test_lag_of_stopped_pipeline_is_read_from_brokers(
         },
     }
     assert 0 <= age < 3_600
+    with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": f"group-{name}"})) as consumer:
+        consumer.commit(offsets=[TopicPartition(name, 1, 5)], asynchronous=False)
+    wait_until(
+        lambda: b"  5    7    0       -" in call("lag", "p", "-c", config).stdout, 20
+    )  # an aborted record, a marker
 
 
 def test_lag_names_the_missing_rights(guarded: KafkaBroker, write_config: Callable[..., str], tmp_path: Path) -> None:

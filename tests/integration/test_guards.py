@@ -306,7 +306,7 @@ class TestReplay:
         other = Path(config).with_name("other.yaml")
         other.write_text(Path(config).read_text().replace(f"group_id: {topics.input}", f"group_id: {topics.output}"))
         new = self.replay(str(other), "--to-latest", "--dry-run")
-        assert new.stdout.decode().splitlines()[1].split(maxsplit=3)[1:] == ["-", "50", "50 messages skipped"]
+        assert new.stdout.decode().splitlines()[1].split(maxsplit=3)[1:] == ["-", "50", "up to 50 messages skipped"]
         unasked = self.replay(config, "--to-earliest")
         assert unasked.returncode == 2
         assert b"--yes: is missing" in unasked.stderr
@@ -318,7 +318,7 @@ class TestReplay:
         assert self.replay(config, "--to-time", between, "--yes").returncode == 0
         assert committed(broker.bootstrap, topics.input, topics.input)[0] == 20
         forth = self.replay(config, "--to-offset", f"{topics.input}:0:45", "--yes")
-        assert forth.stdout.decode().splitlines()[1].endswith("20    45  25 messages skipped")
+        assert forth.stdout.decode().splitlines()[1].endswith("20    45  up to 25 messages skipped")
         start()
         ids = Counter(r["id"] for r in read_results(broker.bootstrap, topics.output, 55))
         assert ids == Counter(range(50)) + Counter(range(45, 50))

@@ -94,26 +94,33 @@ def _ask(settings: Any, broker: Broker, names: list[str]) -> list[PipelineLag]:
             # The in-memory broker does not support this request.
             known = not is_in_memory(broker.config)
             members = len(admin.describe_groups([group])[group]["members"]) if known else None
-            ages = _ages_s(broker, pipeline.input, at)
+            ages, empty = _ages_s(broker, pipeline.input, at)
+            at |= {number: at[number]._replace(next=at[number].log.end) for number in empty}
             found.append(PipelineLag(name, pipeline.input, group, members, at, ages))
     return found
 
 
-def _ages_s(broker: Broker, topic: str, at: "Mapping[int, Position]") -> dict[int, float]:
-    """The ages by partition. Empty, with a note on stderr, if we lack the permission to read the topic."""
+def _ages_s(broker: Broker, topic: str, at: "Mapping[int, Position]") -> tuple[dict[int, float], list[int]]:
+    """The ages by partition, and the partitions where no record waits, only control records of transactions.
+
+    Both empty, with a note on stderr, if we lack the permission to read the topic.
+    """
     from kafka.errors import TopicAuthorizationFailedError
     from kafka.structs import TopicPartition
 
     from labelstream.workers.stream.broker.positions import first_timestamps
+    from labelstream.workers.stream.consumer.offset_reset import Log
 
-    waiting = {TopicPartition(topic, number): one.next for number, one in at.items() if one.lag}
+    waiting = {TopicPartition(topic, number): Log(one.next, one.log.end) for number, one in at.items() if one.lag}
     try:
         found = first_timestamps(broker.config, waiting)
     except TopicAuthorizationFailedError:
         say(f"note: no permission to read topic {escape(topic)}, so ages are unknown; grant READ on the topic")
-        return {}
+        return {}, []
     now = time.time()
-    return {place.partition: max(0.0, now - timestamp / 1000) for place, timestamp in found.items()}
+    times = {place.partition: timestamp for place, timestamp in found.items()}
+    ages = {number: max(0.0, now - ms / 1000) for number, ms in times.items() if ms is not None}
+    return ages, [number for number, ms in times.items() if ms is None]
 
 
 def _plain(one: PipelineLag) -> dict[str, Any]:

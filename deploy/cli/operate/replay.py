@@ -26,7 +26,7 @@ class Move(NamedTuple):
     then: int
 
     def effect(self) -> str:
-        count = plural(abs(self.then - self.otherwise), "message")
+        count = f"up to {plural(abs(self.then - self.otherwise), 'message')}"  # control records have offsets, too
         if self.then > self.otherwise:
             return f"{count} skipped"
         return f"{count} {'more' if self.now is None else 'again'}" if self.then < self.otherwise else "-"

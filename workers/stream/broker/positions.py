@@ -97,25 +97,31 @@ def logs_of(admin: Any, places: Iterable[TopicPartition]) -> dict[TopicPartition
 
 
 def first_timestamps(
-    config: dict[str, Any], offsets: Mapping[TopicPartition, int], clock: Callable[[], float] = time.monotonic
-) -> dict[TopicPartition, int]:
-    """Timestamp (ms since 1970) of the first record from each offset on, without partitions that do not answer in time.
+    config: dict[str, Any], ranges: Mapping[TopicPartition, Log], clock: Callable[[], float] = time.monotonic
+) -> dict[TopicPartition, int | None]:
+    """Timestamp (ms since 1970) of the first record in each range of offsets, without partitions that do not answer
+    in time or whose record has no time. None: the range holds no record, only control records or gaps.
 
     Reads outside of any group. Needs READ on the topic. Raises KafkaError.
     """
-    found: dict[TopicPartition, int] = {}
-    if not offsets:
+    found: dict[TopicPartition, int | None] = {}
+    if not ranges:
         return found
     consumer: Any = make_reader({**config, "max_partition_fetch_bytes": FETCH_BYTES})
     try:
-        consumer.assign(list(offsets))
-        for place, offset in offsets.items():
-            consumer.seek(place, offset)
+        consumer.assign(list(ranges))
+        for place, log in ranges.items():
+            consumer.seek(place, log.start)
         until = clock() + READ_S
-        while len(found) < len(offsets) and clock() < until:
-            for place, records in consumer.poll(timeout_ms=200).items():
-                found[place] = records[0].timestamp
-                consumer.pause(place)
+        while len(found) < len(ranges) and clock() < until:
+            first = {place: records[0] for place, records in consumer.poll(timeout_ms=200).items()}
+            for place, log in ranges.items():
+                if place in first and first[place].offset < log.end:
+                    found[place] = first[place].timestamp
+                elif place in first or (place not in found and consumer.position(place) >= log.end):
+                    found[place] = None
+                if place in found:
+                    consumer.pause(place)
     finally:
         consumer.close(autocommit=False, timeout_ms=2_000)
-    return {place: timestamp for place, timestamp in found.items() if timestamp >= 0}
+    return {place: timestamp for place, timestamp in found.items() if timestamp is None or timestamp >= 0}

@@ -106,10 +106,10 @@ def test_missing_topic_is_named() -> None:
 @pytest.mark.parametrize(
     ("move", "effect"),
     [
-        (Move(0, 4, 4, 2), "2 messages again"),
-        (Move(0, 4, 4, 5), "1 message skipped"),
+        (Move(0, 4, 4, 2), "up to 2 messages again"),
+        (Move(0, 4, 4, 5), "up to 1 message skipped"),
         (Move(0, 4, 4, 4), "-"),
-        (Move(0, None, 5, 2), "3 messages more"),
+        (Move(0, None, 5, 2), "up to 3 messages more"),
     ],
 )
 def test_effect_is_a_count_of_messages(move: Move, effect: str) -> None:

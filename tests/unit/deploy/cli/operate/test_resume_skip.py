@@ -96,16 +96,16 @@ def test_replay_checks_options_without_a_broker(
 
 
 def test_effect_counts_messages_again_or_skipped() -> None:
-    assert Move(0, 50, 50, 20).effect() == "30 messages again"
-    assert Move(0, 20, 20, 21).effect() == "1 message skipped"
+    assert Move(0, 50, 50, 20).effect() == "up to 30 messages again"
+    assert Move(0, 20, 20, 21).effect() == "up to 1 message skipped"
     assert Move(0, 20, 20, 20).effect() == "-"
 
 
 def test_effect_without_committed_offset_counts_from_start() -> None:
-    assert Move(0, None, 0, 100).effect() == "100 messages skipped"
-    assert Move(0, None, 100, 0).effect() == "100 messages more"
+    assert Move(0, None, 0, 100).effect() == "up to 100 messages skipped"
+    assert Move(0, None, 100, 0).effect() == "up to 100 messages more"
     assert Move(0, None, 20, 20).effect() == "-"
 
 
 def test_effect_excludes_messages_deleted_by_retention() -> None:
-    assert Move(0, 10, 30, 35).effect() == "5 messages skipped"
+    assert Move(0, 10, 30, 35).effect() == "up to 5 messages skipped"

@@ -102,6 +102,7 @@ class Consumer:
         self._clock, self._timestamps = clock, timestamps
         self.sought: dict[TopicPartition, int] = {}
         self.paused: list[TopicPartition] = []
+        self.positions: dict[TopicPartition, int] = {}
         self.closed = False
 
     def assign(self, places: list[TopicPartition]) -> None:
@@ -113,7 +114,10 @@ class Consumer:
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         self._clock.now += 1.0
         left = [place for place in self._timestamps if place not in self.paused]
-        return {place: [SimpleNamespace(timestamp=self._timestamps[place])] * 2 for place in left[:1]}
+        return {place: [SimpleNamespace(offset=4, timestamp=self._timestamps[place])] * 2 for place in left[:1]}
+
+    def position(self, place: TopicPartition) -> int:
+        return self.positions.get(place, self.sought[place])
 
     def pause(self, place: TopicPartition) -> None:
         self.paused.append(place)
@@ -136,15 +140,22 @@ def make_consumer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Consum
 
 def test_first_record_of_each_partition_tells_its_time(make_consumer: Callable[..., tuple[Consumer, Clock]]) -> None:
     consumer, clock = make_consumer({ZERO: 1_000, ONE: -1})
-    assert first_timestamps({}, {ZERO: 4, ONE: 0}, clock) == {ZERO: 1_000}, "ONE has no time"
+    assert first_timestamps({}, {ZERO: Log(4, 9), ONE: Log(0, 9)}, clock) == {ZERO: 1_000}, "ONE has no time"
     assert consumer.sought == {ZERO: 4, ONE: 0}
     assert consumer.closed
 
 
 def test_partition_that_gives_nothing_ends_the_wait(make_consumer: Callable[..., tuple[Consumer, Clock]]) -> None:
     consumer, clock = make_consumer({ONE: 7})
-    assert first_timestamps({}, {ZERO: 4, ONE: 0}, clock) == {ONE: 7}
+    assert first_timestamps({}, {ZERO: Log(4, 9), ONE: Log(0, 9)}, clock) == {ONE: 7}
     assert consumer.closed
+
+
+def test_range_without_a_record_has_no_first_one(make_consumer: Callable[..., tuple[Consumer, Clock]]) -> None:
+    consumer, clock = make_consumer({ONE: 7})
+    consumer.positions[ZERO] = 9  # past control records
+    assert first_timestamps({}, {ZERO: Log(7, 9), ONE: Log(0, 4)}, clock) == {ZERO: None, ONE: None}
+    assert consumer.paused == [ZERO, ONE]
 
 
 def test_nothing_is_read_where_nothing_waits() -> None:
