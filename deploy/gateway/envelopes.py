@@ -95,6 +95,8 @@ def _wrong_field(error: RequestValidationError) -> RequestRefused:
     first, *others = error.errors()
     if first["type"] == "json_invalid":
         return NotJson("the body is not JSON; send a JSON object")
+    if first["type"] == "model_attributes_type" and first["loc"] == ("body",):
+        return WrongField("body: no JSON object; send one, with the header Content-Type: application/json")
     place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
     problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     return WrongField(f"{place}: {problem}" + f" (and {len(others)} more)" * bool(others))

@@ -25,12 +25,19 @@ OF_NO_MODULE = {
     "workers/engine/test_parity.py": "compares the whole engine with transformers",
     "workers/engine/test_parity_texts.py": "compares the whole engine with transformers, for any text",
 }
+_DIALECTS = "tests/unit/deploy/gateway/dialects"
 # Modules without a test of their name, each with the reason, which names the test that runs them.
 WITHOUT_TEST: dict[str, str] = {
     "workers/engine/inference/backend.py": "protocols; see tests/unit/workers/engine/inference/test_predictor.py",
     "workers/engine/inspection/inspect_files.py": "tests/unit/workers/engine/inspection/test_child_process.py runs it",
     "workers/stream/report.py": "types; tests/unit/workers/stream/test_worker.py reads a report",
     "deploy/cli/bench/options.py": "types of options, which tests/unit/deploy/cli/bench/test_commands.py gives",
+    "deploy/gateway/dialects/huggingface/bodies.py": f"{_DIALECTS}/huggingface/test_router.py sends them",
+    "deploy/gateway/dialects/huggingface/tasks.py": f"{_DIALECTS}/huggingface/test_router.py compares the answers",
+    "deploy/gateway/dialects/tei/bodies.py": f"{_DIALECTS}/tei/test_router.py sends them",
+    "deploy/gateway/dialects/tei/errors.py": f"{_DIALECTS}/tei/test_router.py provokes them",
+    "deploy/gateway/dialects/tei/info.py": f"{_DIALECTS}/tei/test_router.py validates it by the published schema",
+    "deploy/gateway/dialects/tei/metrics.py": f"{_DIALECTS}/tei/test_router.py reads them",
     "deploy/control/scaling/readings.py": "tuples, which tests/unit/deploy/control/scaling/test_estimator.py fills",
 }
 

@@ -77,6 +77,14 @@ def test_body_that_is_not_json_is_400(client: TestClient) -> None:
     assert response.json() == {"detail": "the body is not JSON; send a JSON object", "code": 400}
 
 
+@pytest.mark.parametrize(("content", "kind"), [(b'{"text": "a"}', "text/plain"), (b"[]", "application/json")])
+def test_body_that_is_no_object_names_the_header(client: TestClient, content: bytes, kind: str) -> None:
+    response = client.post("/echo", content=content, headers={"content-type": kind})
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "body: no JSON object; send one, with the header Content-Type: application/json"
+
+
 def test_other_method_is_405_in_the_envelope(client: TestClient) -> None:
     response = client.get("/echo")
 

@@ -1,0 +1,83 @@
+"""The paths of Hugging Face's Inference API."""
+
+from typing import Annotated, Any
+
+from fastapi import Header
+from fastapi.responses import JSONResponse
+
+from labelstream.deploy.gateway.dialects.huggingface.bodies import InferenceBody
+from labelstream.deploy.gateway.dialects.huggingface.tasks import (
+    Labels,
+    LabelScore,
+    TokenFill,
+    answer_of,
+    requests_of,
+    tasks_of,
+)
+from labelstream.deploy.gateway.envelopes import BY_MODEL, DialectRouter
+from labelstream.deploy.gateway.served import Model, RequestRefused, Served, UnknownPath, WrongField
+from labelstream.deploy.gateway.texts import all_answered, refuse_blank
+from labelstream.deploy.gateway.truncation import Truncation
+from labelstream.workers.engine.description import TaskName
+
+ErrorBody = dict[str, str]
+UserAgent = Annotated[str, Header()]
+Output = (
+    list[LabelScore]
+    | list[list[LabelScore]]
+    | Labels
+    | list[Labels]
+    | list[TokenFill]
+    | list[list[TokenFill]]
+    | list[list[list[TokenFill]]]
+    | list[list[float]]
+)
+
+
+def router(served: Served) -> DialectRouter:
+    """`POST /`, `/models/NAME` and `/models/NAME/pipeline/TASK`."""
+    routes = DialectRouter(error_body, by_model=False)
+    shown: dict[str, Any] = {
+        "response_model": Output,
+        "responses": {"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
+    }
+
+    @routes.post("/", **shown)
+    async def infer(body: InferenceBody, user_agent: UserAgent = "") -> JSONResponse:
+        """Answer one text or a list of texts, by the first model that takes the parameters."""
+        return await _answer(served, body, await served.model(None, tasks_of(body.chosen)), user_agent)
+
+    @routes.post(BY_MODEL, **shown)
+    async def infer_by_model(model: str, body: InferenceBody, user_agent: UserAgent = "") -> JSONResponse:
+        """Answer one text or a list of texts, by the model's task."""
+        return await _answer(served, body, await served.model(model, tuple(TaskName)), user_agent)
+
+    @routes.post(f"{BY_MODEL}/pipeline/{{task}}", **shown)
+    async def infer_by_task(model: str, task: str, body: InferenceBody, user_agent: UserAgent = "") -> JSONResponse:
+        """Answer one text or a list of texts. A model of another task is refused."""
+        return await _answer(served, body, await served.model(model, [_task(task)]), user_agent)
+
+    return routes
+
+
+async def _answer(served: Served, body: InferenceBody, model: Model, user_agent: str) -> JSONResponse:
+    given, in_list = body.chosen, isinstance(body.inputs, list)
+    if given.prompt_name is not None:
+        raise WrongField("prompt_name: the model has no prompts; put the prompt before each text")
+    requests = requests_of(body, model.description)
+    refuse_blank([request.text for request in requests], "inputs")
+    answers = all_answered(await served.answer(model, requests), "inputs")
+    truncation = Truncation(False not in (given.truncate, given.truncation), given.truncation_direction)
+    truncation.check(answers, model.description, "inputs", in_list)
+    return JSONResponse(answer_of(body, model.description.task, answers, user_agent))
+
+
+def _task(name: str) -> TaskName:
+    try:
+        return TaskName(name)
+    except ValueError:
+        raise UnknownPath(f"/pipeline/{name}: unknown task; the tasks are {', '.join(TaskName)}") from None
+
+
+def error_body(error: RequestRefused) -> ErrorBody:
+    return {"error": error.message}
