@@ -9,8 +9,7 @@ from labelstream.schemas.result import ClassificationResult, EmbeddingResult, Fi
 OF_THE_RECORD = frozenset({"id", "metadata", "text", "text_pair"})
 
 
-def without_record(result: type[BaseModel], **validators: Any) -> type[BaseModel]:
-    """The model of `result` without `OF_THE_RECORD`."""
+def _without_record(result: type[BaseModel], **validators: Any) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (field.annotation, field) for name, field in result.model_fields.items() if name not in OF_THE_RECORD
     }
@@ -25,9 +24,9 @@ def without_record(result: type[BaseModel], **validators: Any) -> type[BaseModel
 
 
 _MODELS = (
-    without_record(ClassificationResult, checked=model_validator(mode="after")(check_labels)),
-    without_record(FillMaskResult),
-    without_record(EmbeddingResult),
+    _without_record(ClassificationResult, checked=model_validator(mode="after")(check_labels)),
+    _without_record(FillMaskResult),
+    _without_record(EmbeddingResult),
 )
 _KIND: Any = Annotated[Union[_MODELS], Discriminator("task")]  # noqa: UP007 # pyright: ignore
 ENRICHMENT: TypeAdapter[Any] = TypeAdapter(_KIND)

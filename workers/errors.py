@@ -7,6 +7,8 @@ LabelstreamError
 ├── InferenceError         a classifier gave no answer, for a reason outside the records (retriable)
 │   ├── ModelChanged       the replica serves another revision than the caller tokenized for
 │   └── FailedApart        the model failed on sequences that it ran alone, right after it answered a known good text
+├── GatewayError           a gateway refused the client's request, or one of its texts
+│   └── GatewayUnavailable the gateway is busy, not ready or unreachable (retriable)
 └── StreamError            the stream stops without committing, and restarts (retriable)
     ├── RecordRefused      the broker refused one record of a batch; the producer then sends them one by one
     ├── Fenced             the broker ended this producer's transaction: a new process takes over (not retriable)
@@ -63,6 +65,24 @@ class ModelChanged(InferenceError):
 
 class FailedApart(InferenceError):
     """The model answered a known good text, and then failed on sequences that it ran alone."""
+
+
+class GatewayError(LabelstreamError):
+    """The HTTP gateway gave no answer. `status`: of the response; None without one. `reason`: see `schemas`."""
+
+    def __init__(self, message: str, status: int | None = None, reason: str = "") -> None:
+        self.message, self.status, self.reason = message, status, reason
+        super().__init__(message, status, reason)  # pickle calls __init__ with these, in another process
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class GatewayUnavailable(GatewayError):
+    """The gateway is busy, not ready or unreachable. `retry_after_s`: what the gateway says of the next attempt."""
+
+    retriable = True
+    retry_after_s: float | None = None
 
 
 class StreamError(LabelstreamError):

@@ -4,17 +4,22 @@ import doctest
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 import labelstream
 from labelstream import Answer, Answered, Embedding, Engine, Fill, MaskFill, Prediction, RecordError, Request
+from labelstream.deploy.gateway.dialects.own import router
+from labelstream.deploy.gateway.envelopes import Envelopes
 from labelstream.workers import classifier
 from labelstream.workers.engine import engine as engine_module
 from labelstream.workers.engine.options import ModelOptions
+from tests.support.gateway import EngineServed, serving
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/python.md"
@@ -50,7 +55,7 @@ def test_import_brings_nothing_until_it_is_used() -> None:
         "import sys, labelstream\n"
         "assert set(labelstream.__all__) <= set(dir(labelstream))\n"
         "assert not [name for name in sys.modules if name.startswith('labelstream.')]\n"
-        "from labelstream import Prediction, Request, RecordError, ModelError\n"
+        "from labelstream import AsyncClient, Client, Prediction, Request, RecordError, ModelError\n"
         "print(sorted({'torch', 'transformers', 'ray', 'kafka', 'numpy', 'pydantic'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
@@ -92,8 +97,19 @@ def test_page_examples_use_every_public_name() -> None:
     assert [name for name in labelstream.__all__ if name not in examples and name != "Answer"] == []
 
 
-def test_page_examples_run(in_checkout: None) -> None:
-    blocks = re.findall(r"^```pycon\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+@pytest.fixture
+def gateway(in_checkout: None) -> Iterator[str]:
+    """The address of a gateway with the demo's model."""
+    app = FastAPI()
+    with Engine.load("deploy/demo/model", device="cpu") as engine:
+        Envelopes(app).mount([router(EngineServed({"sentiment": engine}))])
+        with serving(app) as url:
+            yield url
+
+
+def test_page_examples_run(gateway: str) -> None:
+    page = PAGE.read_text(encoding="utf-8").replace("http://localhost:8000", gateway)
+    blocks = re.findall(r"^```pycon\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     example = doctest.DocTestParser().get_doctest("".join(blocks), {}, PAGE.name, str(PAGE), 0)
     assert len(example.examples) > 10
     assert doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example).failed == 0

@@ -8,11 +8,11 @@ from labelstream.workers.classifier import Request
 _PLAIN = Request("")[1:]  # the options of a request with a text only
 
 
-def requests_of(given: Iterable[Request | str]) -> list[Request]:
-    """`given` with a `Request` for each plain text. Raises TypeError, which says what to pass instead."""
+def requests_of(given: Iterable[Request | str], name: str = "requests") -> list[Request]:
+    """`given`, the parameter `name`, with a `Request` for each text. Raises TypeError, which says what to pass."""
     if isinstance(given, str | bytes | Request) or not isinstance(given, Iterable):
-        raise TypeError(f"requests is {_a(given)}; give a list of texts or Requests, such as [text]")
-    return [_request(f"requests[{i}]", item) for i, item in enumerate(given)]
+        raise TypeError(f"{name} is {_a(given)}; give a list of texts or Requests, such as [text]")
+    return [_request(f"{name}[{i}]", item) for i, item in enumerate(given)]
 
 
 def _request(name: str, item: object) -> Request:

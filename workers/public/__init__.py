@@ -1,15 +1,20 @@
-"""Labelstream: text classification from Kafka to Kafka on Ray Serve; the Python API is the engine for one process."""
+"""Labelstream: text classification from Kafka to Kafka on Ray Serve; an engine and an HTTP client for Python."""
 
 from typing import TYPE_CHECKING
 
 __all__ = [
     "Answer",
     "Answered",
+    "AsyncClient",
+    "Client",
     "Embedding",
     "Engine",
     "Fault",
     "Fill",
+    "GatewayError",
+    "GatewayUnavailable",
     "InferenceError",
+    "LabelScore",
     "LabelstreamError",
     "MaskFill",
     "ModelError",
@@ -31,11 +36,25 @@ if TYPE_CHECKING:
         RecordError,
         Request,
     )
+    from labelstream.workers.client.async_client import AsyncClient
+    from labelstream.workers.client.client import Client
+    from labelstream.workers.client.messages import LabelScore
     from labelstream.workers.engine.engine import Engine
-    from labelstream.workers.errors import InferenceError, LabelstreamError, ModelError
+    from labelstream.workers.errors import (
+        GatewayError,
+        GatewayUnavailable,
+        InferenceError,
+        LabelstreamError,
+        ModelError,
+    )
 else:
-    _PLACES = {"Engine": "engine.engine"} | dict.fromkeys(
-        ("InferenceError", "LabelstreamError", "ModelError"), "errors"
+    _PLACES = {
+        "Engine": "engine.engine",
+        "Client": "client.client",
+        "AsyncClient": "client.async_client",
+        "LabelScore": "client.messages",
+    } | dict.fromkeys(
+        ("GatewayError", "GatewayUnavailable", "InferenceError", "LabelstreamError", "ModelError"), "errors"
     )
 
     def __getattr__(name: str) -> object:

@@ -34,7 +34,7 @@ class Tally:
     first label.
 
     `latencies_ms`: from each record's timestamp to now. `retimed`: results without their input's timestamp. `routed`:
-    results by the topic of the rule that applies to them. `failed_texts`: texts named as failed in a result, by reason.
+    results by the topic of the rule that applies to them.
     """
 
     results: Counter[int] = field(default_factory=Counter)
@@ -44,7 +44,6 @@ class Tally:
     abstained: int = 0
     retimed: int = 0
     routed: Counter[str] = field(default_factory=Counter)
-    failed_texts: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
 
 
@@ -86,7 +85,6 @@ class Stats:
             sent.abstained += tally.abstained
             sent.retimed += tally.retimed
             sent.routed.update(tally.routed)
-            sent.failed_texts.update(tally.failed_texts)
             self._count_labels(tally.labels)
             self._latencies_ms.extend(tally.latencies_ms)
             self._latency_s.observe([latency / 1000 for latency in tally.latencies_ms])
@@ -120,7 +118,6 @@ class Stats:
                 "abstained": sent.abstained,
                 "results_retimed": sent.retimed,
                 "results_routed": dict(sent.routed),
-                "failed_texts": dict(sent.failed_texts),
                 "retries": self._retries.total(),
                 "unknown_fields": counts["unknown_fields"],
                 "restarts": counts["restarts"],

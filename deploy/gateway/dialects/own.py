@@ -9,9 +9,9 @@ import uuid
 from codecs import BOM_UTF8
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from labelstream.deploy.gateway.envelopes import DialectRouter, path_model
 from labelstream.deploy.gateway.served import Model, RequestRefused, Served, TooManyTexts, UnknownModel, WrongTask
@@ -21,8 +21,9 @@ from labelstream.schemas.export import json_schema
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.request_error import RequestError, RequestReason
 from labelstream.schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult
-from labelstream.workers.classifier import Answer, RecordError
+from labelstream.workers.classifier import Answer, Prediction, RecordError
 from labelstream.workers.engine.description import TaskName
+from labelstream.workers.engine.tasks.postprocess import in_order_of
 from labelstream.workers.stream.codec.decode import check_message, request_of
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.encode import encode_answer
@@ -56,6 +57,10 @@ _RESULT = ClassificationResult | FillMaskResult | EmbeddingResult
 _MESSAGE = {name: value for name, value in json_schema("message").items() if name != "$schema"}
 _BODY = {"application/json": {"schema": {"anyOf": [_MESSAGE, {"type": "array", "items": _MESSAGE}]}}}
 _JSON = "application/json"
+Order = Annotated[
+    Literal["score", "model"] | None,
+    Query(alias="scores_order", description="Order of `scores`; without it, `scores_order` of the model."),
+]
 
 
 class MessageRefused(RequestRefused):
@@ -81,7 +86,9 @@ def router(served: Served) -> DialectRouter:
         responses={"4XX": {"model": RequestError}, "5XX": {"model": RequestError}},
         openapi_extra={"requestBody": {"required": True, "content": _BODY}},
     )
-    async def classify(request: Request, model: Annotated[str | None, Depends(path_model)]) -> Response:
+    async def classify(
+        request: Request, model: Annotated[str | None, Depends(path_model)], order: Order = None
+    ) -> Response:
         """Classify a message, or each of a list of messages."""
         given = request.headers.get(REQUEST_ID, "")
         request_id = given if _IDS.fullmatch(given) else uuid.uuid4().hex
@@ -89,7 +96,7 @@ def router(served: Served) -> DialectRouter:
         body = (await request.body()).removeprefix(BOM_UTF8)
         try:
             answer = _one if body.lstrip()[:1] != b"[" else _several
-            return Response(await answer(served, body, model, f"http/{request_id}"), 200, headers, _JSON)
+            return Response(await answer(served, body, model, order, f"http/{request_id}"), 200, headers, _JSON)
         except RequestRefused as error:
             error.headers = {**error.headers, **headers}
             raise
@@ -116,14 +123,14 @@ def _reason(error: RequestRefused) -> Reason | RequestReason:
     return _REASONS.get(error.status, refused)
 
 
-async def _one(served: Served, body: bytes, model: str | None, event_id: str) -> bytes:
+async def _one(served: Served, body: bytes, model: str | None, order: str | None, event_id: str) -> bytes:
     message = _read(body, model)
     asked = _Asked(message, await served.model(_name(message, model), tuple(TaskName)))
     (answer,) = await served.answer(asked.model, [request_of(message)])
-    return _encode(asked, answer, event_id)
+    return _encode(asked, _in_order(asked, answer, order), event_id)
 
 
-async def _several(served: Served, body: bytes, model: str | None, event_id: str) -> bytes:
+async def _several(served: Served, body: bytes, model: str | None, order: str | None, event_id: str) -> bytes:
     """Results and errors of the list `body`. Raises errors of the gateway and of the whole list."""
     try:
         raw = items(body)
@@ -132,7 +139,7 @@ async def _several(served: Served, body: bytes, model: str | None, event_id: str
     found = await _look_up(served, [_read_or_error(one, model) for one in raw], model)
     answers = await _answer(served, found)
     parts = (
-        _encode_item(one, answer, f"{event_id}/{index}")
+        _encode_item(one, answer, order, f"{event_id}/{index}")
         for index, (one, answer) in enumerate(zip(found, answers, strict=True))
     )
     return b"[%b]" % b",".join(parts)
@@ -153,6 +160,8 @@ async def _look_up(
             try:
                 models[name] = await served.model(name, tuple(TaskName))
             except UnknownModel as error:
+                if model is not None:
+                    raise
                 models[name] = error
         known = models[name]
         found.append(known if isinstance(known, RequestRefused) else _Asked(message, known))
@@ -197,19 +206,32 @@ def _name(message: TextMessage, model: str | None) -> str | None:
     return message.model if model is None else model
 
 
+def _in_order(asked: _Asked, answer: Answer, order: str | None) -> Answer:
+    """The answer with its scores in the wanted order; None: in the order of the model's settings."""
+    if order is None or not isinstance(answer, Prediction):
+        return answer
+    if order == "score":
+        return answer._replace(order=None)
+    description = asked.model.description
+    labels = description.labels
+    if description.zero_shot is not None:
+        labels = asked.message.candidate_labels or description.zero_shot.labels
+    return in_order_of(answer, {label: place for place, label in enumerate(labels)})
+
+
 def _encode(asked: _Asked, answer: Answer, event_id: str) -> bytes:
     if isinstance(answer, RecordError):
         raise TextFailed(answer)
     return encode_answer(event_id, asked.message, asked.model.name, answer, datetime.now(UTC))
 
 
-def _encode_item(asked: _Asked | RequestRefused, answer: Answer | None, event_id: str) -> bytes:
+def _encode_item(asked: _Asked | RequestRefused, answer: Answer | None, order: str | None, event_id: str) -> bytes:
     if isinstance(asked, RequestRefused):
         error = asked
     else:
         assert answer is not None
         try:
-            return _encode(asked, answer, event_id)
+            return _encode(asked, _in_order(asked, answer, order), event_id)
         except TextFailed as failed:
             error = failed
     return RequestError(reason=_reason(error), message=error.message).model_dump_json().encode()

@@ -170,6 +170,33 @@ def test_list_gives_a_result_or_an_error_for_each(client: TestClient, served: En
     assert [request.text for request in served.asked] == ["good", "bad", "good", "a"]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_scores_come_in_the_wanted_order(client: TestClient, several: bool) -> None:
+    for order, labels in (("model", ["a", "b", "c"]), ("score", ["c", "a", "b"])):
+        message = {"text": "good", "top_k": 3}
+        path = f"/models/{CLASSIFIER}/classify?scores_order={order}"
+        found = client.post(path, json=[message] if several else message).json()
+        result = found[0] if several else found
+        jsonschema.validate(result, RESULT)
+        assert [one["label"] for one in result["scores"]] == labels
+        assert result.get("scores_order", "score") == order
+
+
+def test_zero_shot_has_the_order_of_the_candidate_labels(client: TestClient) -> None:
+    labels = ["z", "y", "x", "w"]
+    message = {"text": "good", "candidate_labels": labels, "top_k": 4}
+    found = client.post(f"/models/{NLI}/classify?scores_order=model", json=message).json()
+    assert [one["label"] for one in found["scores"]] == labels
+
+
+def test_unknown_order_is_refused(client: TestClient) -> None:
+    assert refusal_of(client.post("/classify?scores_order=x", json={"text": "a"})) == (422, "invalid_message")
+
+
+def test_unknown_model_of_the_path_refuses_the_whole_list(client: TestClient) -> None:
+    assert refusal_of(client.post("/models/other/classify", json=[{"text": "a"}])) == (404, "unknown_model")
+
+
 def test_empty_list_gives_an_empty_list(client: TestClient) -> None:
     assert client.post("/classify", json=[]).json() == []
 

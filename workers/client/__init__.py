@@ -1,0 +1,1 @@
+"""The Python client of the HTTP gateway, blocking and async."""
