@@ -183,7 +183,7 @@ class Bench:
         self.classifier = classifier or FakeClassifier()
         self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
         producer = IdempotentProducer(lambda: self.producer)  # type: ignore[arg-type,return-value]
-        sink = ResultSink("p", self.settings, producer, limits or TopicLimits())
+        self.sink = sink = ResultSink("p", self.settings, producer, limits or TopicLimits())
         sink.isolation.isolate(one_by_one)
         delivery = AtLeastOnce(self.settings, self.source, sink, self.stats)  # type: ignore[arg-type]
         self.pipeline = Pipeline(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from labelstream.workers.errors import InferenceError
+from labelstream.workers.stream.log_throttle import LogThrottle
 from labelstream.workers.stream.micro_batch import ModelCall
 from labelstream.workers.stream.stats import Stats
 
@@ -17,6 +18,7 @@ class CallRetries:
     def __init__(self, stats: Stats, wake: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._stats, self._wake, self._clock = stats, wake, clock
         self.failed_at = clock()
+        self._log: LogThrottle[str, str] = LogThrottle(_log_failures)
 
     def answered(self, call: ModelCall) -> bool:
         """Is `call` answered? Submits a failed call again when its backoff has passed.
@@ -33,9 +35,14 @@ class CallRetries:
         if call.retry_at is None:
             pause_s = call.fail()
             self.failed_at = self._clock()
-            logger.error("model %s failed a call (%s); retrying in %.1f s", call.model, error, pause_s)
+            self._log.add(call.model, 1, f"{error}; retrying in {pause_s:.1f} s")
             self._stats.retried(call.model)
         elif self._clock() >= call.retry_at:
             call.resubmit()
             call.when_done(self._wake)
         return False
+
+
+def _log_failures(model: str, count: int, first: str) -> None:
+    calls = "a call" if count == 1 else f"{count} calls"
+    logger.error("model %s failed %s: %s", model, calls, first)

@@ -104,7 +104,7 @@ class Stats:
     def outcomes(self) -> tuple[int, Counter[str]]:
         """Number of results sent, and dead letters by reason."""
         with self._lock:
-            return self._sent.results.total(), _by_reason(self._sent.dead_letters)
+            return self._sent.results.total(), by_reason(self._sent.dead_letters)
 
     def snapshot(self) -> StreamCounts:
         """All counts at one moment."""
@@ -114,7 +114,7 @@ class Stats:
                 "messages_in": self._received.total(),
                 "results_out": sent.results.total(),
                 "skipped": sent.skipped.total(),
-                "skipped_by_reason": dict(_by_reason(sent.skipped)),
+                "skipped_by_reason": dict(by_reason(sent.skipped)),
                 "abstained": sent.abstained,
                 "results_retimed": sent.retimed,
                 "results_routed": dict(sent.routed),
@@ -125,7 +125,7 @@ class Stats:
                 "transactions_aborted": counts["transactions_aborted"],
                 "alarms_raised": counts["alarms_raised"],
                 "offset_jumps": counts["offset_jumps"],
-                "dead_letters": dict(_by_reason(sent.dead_letters)),
+                "dead_letters": dict(by_reason(sent.dead_letters)),
                 "latency_ms": self._percentiles(),
                 "retries_by_model": dict(self._retries),
                 "by_partition": {partition: self._of(partition) for partition in self._received},
@@ -159,7 +159,7 @@ class Stats:
             "in": self._received[partition],
             "results": sent.results[partition],
             "skipped": skipped,
-            "dead_letters": dict(_by_reason(dead)),
+            "dead_letters": dict(by_reason(dead)),
         }
 
     def _labels(self) -> dict[str, dict[str, int]]:
@@ -169,8 +169,9 @@ class Stats:
         return models
 
 
-def _by_reason(counts: Counter[tuple[int, str]]) -> Counter[str]:
-    by_reason: Counter[str] = Counter()
+def by_reason(counts: Counter[tuple[int, str]]) -> Counter[str]:
+    """The counts of all partitions."""
+    totals: Counter[str] = Counter()
     for (_, reason), count in counts.items():
-        by_reason[reason] += count
-    return by_reason
+        totals[reason] += count
+    return totals

@@ -1,6 +1,5 @@
 """Records produced for one micro-batch, and their acknowledgements."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -13,7 +12,6 @@ from labelstream.workers.stream.producer.batch_producer import Acknowledgement
 from labelstream.workers.stream.producer.send_errors import stream_error
 from labelstream.workers.stream.stats import ABSTAINED, OTHER, ROUTE, Tally
 
-logger = logging.getLogger(__name__)
 TopicPartitionOffset = tuple[str, int, int]  # topic, partition and offset of an input record
 
 
@@ -28,7 +26,8 @@ class Sent(NamedTuple):
 class ProducedBatch:
     """The sent records of a micro-batch and their acknowledgements, in the order of sending.
 
-    `size`: bytes sent. `rest`: items of the micro-batch that did not fit; they are produced next.
+    `size`: bytes sent. `rest`: items of the micro-batch that did not fit; they are produced next. `first_dead`: the
+    place of the first dead letter's record by reason.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class ProducedBatch:
         self.batch, self.rest = batch, rest
         self.size = 0
         self.tally = Tally()
-        self._first_dead: dict[tuple[int, str], int] = {}
+        self.first_dead: dict[str, TopicPartitionOffset] = {}
         self.sent_at = clock()
         self.sent: list[Sent] = []
         self._acknowledged = 0
@@ -64,24 +63,8 @@ class ProducedBatch:
 
     def count_dead_letter(self, item: Item, reason: Reason) -> None:
         """Count the item's dead letter."""
-        kind = item.record.partition, reason.value
-        self.tally.dead_letters[kind] += 1
-        self._first_dead.setdefault(kind, item.record.offset)
-
-    def log_dead_letters(self, pipeline: str, topic: str) -> None:
-        """Log one line for each partition and reason. `topic`: the input topic."""
-        for (partition, reason), offset in self._first_dead.items():
-            logger.info(
-                "pipeline %s: %d dead letter%s (%s), first %s:%d:%d",
-                pipeline,
-                count := self.tally.dead_letters[partition, reason],
-                "" if count == 1 else "s",
-                reason,
-                topic,
-                partition,
-                offset,
-                extra={"topic": topic, "partition": partition, "offset": offset, "reason": reason},
-            )
+        self.tally.dead_letters[item.record.partition, reason.value] += 1
+        self.first_dead.setdefault(reason.value, place_of(item))
 
     def cut_short(self, refusal: RecordRefused) -> None:
         """Mark the batch as incomplete: an earlier refusal broke the producer. `poll_acks` raises `refusal`."""

@@ -27,16 +27,22 @@ from labelstream.workers.stream.codec.encode import (
 )
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import is_valid
+from labelstream.workers.stream.log_throttle import LogThrottle
 from labelstream.workers.stream.micro_batch import Item, MicroBatch, Outcome
 from labelstream.workers.stream.producer.dead_letter_builder import DeadLetterBuilder, rejection_of
 from labelstream.workers.stream.producer.destinations import Destinations
-from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch, place_of
+from labelstream.workers.stream.producer.produced_batch import (
+    DeadLetterRefused,
+    ProducedBatch,
+    TopicPartitionOffset,
+    place_of,
+)
 from labelstream.workers.stream.producer.producers import Producer
 from labelstream.workers.stream.producer.refusal_isolation import ACK_TIMEOUT_S, RefusalIsolation
 from labelstream.workers.stream.producer.send_errors import stream_error
 from labelstream.workers.stream.producer.send_window import MAX_BYTES
 from labelstream.workers.stream.producer.topic_rules import TopicRules
-from labelstream.workers.stream.stats import DROPPED
+from labelstream.workers.stream.stats import DROPPED, by_reason
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +69,7 @@ class ResultSink:
         self._rules = TopicRules(name, settings, limits)
         self._dead_letters = DeadLetterBuilder(name, settings, limits.dead_letter, self._rules)
         self._destinations = Destinations(settings, producer)
+        self._dead_letter_log = LogThrottle(self._log_dead_letters)
         self.isolation = RefusalIsolation(settings, producer, self._rules, ack_timeout_s)
 
     def lacking(self) -> dict[str, str]:
@@ -92,7 +99,10 @@ class ResultSink:
         except RecordRefused as error:
             produced.cut_short(error)
         self.isolation.end(whole=rest is None)
-        produced.log_dead_letters(self._name, self._settings.input)
+        if produced.first_dead:
+            counts = by_reason(produced.tally.dead_letters)
+            for reason, first in produced.first_dead.items():
+                self._dead_letter_log.add(reason, counts[reason], first)
         return produced
 
     def throttled_s(self) -> float:
@@ -101,7 +111,20 @@ class ResultSink:
 
     def close(self, timeout_s: float) -> None:
         """Wait up to `timeout_s` for acknowledgements and close the producer."""
+        self._dead_letter_log.close()
         self._producer.close(timeout_s)
+
+    def _log_dead_letters(self, reason: str, count: int, first: TopicPartitionOffset) -> None:
+        topic, partition, offset = first
+        logger.info(
+            "pipeline %s: %d dead letter%s (%s), first %s:%d:%d",
+            self._name,
+            count,
+            "" if count == 1 else "s",
+            reason,
+            *first,
+            extra={"topic": topic, "partition": partition, "offset": offset, "reason": reason},
+        )
 
     def _send(self, produced: ProducedBatch, values: list[bytes | None]) -> None:
         batch, tally, now_ms = produced.batch, produced.tally, time.time() * 1000

@@ -99,16 +99,11 @@ def test_results_are_counted_by_partition_and_label() -> None:
     assert made.tally.labels == {("m", "A"): 1, ("m", ABSTAINED): 1, ("m", OTHER): 1}
 
 
-def test_dead_letters_are_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_dead_letters_are_counted_with_the_first_place_of_each_reason() -> None:
     made = ProducedBatch(micro_batch())
     for offset, reason in ((4, Reason.INVALID_JSON), (5, Reason.TOO_LARGE), (6, Reason.INVALID_JSON)):
         made.count_dead_letter(item(offset), reason)
-    with caplog.at_level("INFO"):
-        made.log_dead_letters("p", "in")
-    assert [line.getMessage() for line in caplog.records] == [
-        "pipeline p: 2 dead letters (invalid_json), first in:0:4",
-        "pipeline p: 1 dead letter (too_large), first in:0:5",
-    ]
+    assert made.first_dead == {"invalid_json": ("in", 0, 4), "too_large": ("in", 0, 5)}
     assert made.tally.dead_letters == {(0, "invalid_json"): 2, (0, "too_large"): 1}
 
 

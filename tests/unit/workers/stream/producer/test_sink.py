@@ -85,6 +85,25 @@ def test_records_without_key_keep_order_of_input_partition(benches: Callable[...
     assert places == {(topic, key, at) for topic in topics for key, at in ((None, 0), (None, 1), (b"k", None))}
 
 
+def test_dead_letters_are_logged_once_for_each_reason(
+    benches: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = benches()
+    with caplog.at_level("INFO"):
+        for first in range(0, 9, 3):
+            bench.feed(b"no JSON", b"{}", b"no JSON", first=first)
+            bench.run_dry()
+        assert [line.getMessage() for line in caplog.records if "dead letter" in line.getMessage()] == [
+            "pipeline p: 1 dead letter (invalid_json), first in:0:0",
+            "pipeline p: 1 dead letter (invalid_message), first in:0:1",
+        ]
+        bench.sink.close(1)
+    assert [line.getMessage() for line in caplog.records if "dead letter" in line.getMessage()][2:] == [
+        "pipeline p: 5 dead letters (invalid_json), first in:0:2",
+        "pipeline p: 2 dead letters (invalid_message), first in:0:4",
+    ]
+
+
 def abstain(request: Request) -> Prediction:
     """Of every text but "sure"."""
     accepted = None if request.text == "sure" else ()
