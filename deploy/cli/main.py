@@ -21,7 +21,7 @@ from labelstream.deploy.cli.application.run import run
 from labelstream.deploy.cli.application.status import status
 from labelstream.deploy.cli.bench.commands import bench
 from labelstream.deploy.cli.bench.simulate import simulate
-from labelstream.deploy.cli.common.console import VERBOSITY, escape, one_line, set_up_logging
+from labelstream.deploy.cli.common.console import HINTS, VERBOSITY, escape, one_line, set_up_logging, with_file
 from labelstream.deploy.cli.common.examples import examples
 from labelstream.deploy.cli.common.value_types import set_value_types
 from labelstream.deploy.cli.config.init import init
@@ -105,7 +105,7 @@ def options(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command (default: the arguments of the process). Always raises SystemExit."""
-    VERBOSITY.on = False
+    VERBOSITY.on, HINTS.config = False, None
     _escape_unencodable()
     forbid_core_dumps()
     try:
@@ -137,5 +137,5 @@ def _fail(lines: list[str], code: int) -> None:
         if VERBOSITY.json_logs:
             logging.getLogger("labelstream").error("%s", line, exc_info=VERBOSITY.on)
         else:
-            print(f"labelstream: {line}", file=sys.stderr, flush=True)
+            print(f"labelstream: {with_file(line)}", file=sys.stderr, flush=True)
     sys.exit(code)

@@ -24,7 +24,7 @@ from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress, metrics_
 from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.serve_errors import cause_in, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
-from labelstream.deploy.cluster.worker_logs import WorkerLogs, source_of
+from labelstream.deploy.cluster.worker_logs import WorkerLogs, ray_messages_logged, source_of
 from labelstream.deploy.control.deployed import Deployed, Owner, UserConfig
 from labelstream.deploy.control.reports import COMMAND_S, Outcome, Status
 from labelstream.deploy.control.serve_replicas import live_replicas
@@ -70,7 +70,7 @@ def ray_for(
     SIGINT. Raises StartError if no Ray answers at `address` or none can be started.
     """
     _quiet()
-    with metrics_endpoint(metrics) as show_metrics:
+    with ray_messages_logged(), metrics_endpoint(metrics) as show_metrics:
         if address is None:
             _start_local(settings, metrics is not None)
             show_metrics(f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics")

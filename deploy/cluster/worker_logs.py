@@ -8,7 +8,8 @@ import importlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from labelstream.deploy.observability.log_lines import LineReader, of_controller
 
 logger = logging.getLogger(__name__)
 POLL_S = 0.5
+WORKER_DIED = "A worker died or was killed"
 QUIET_S, LAST_S = 0.5, 3.0  # QUIET_S: silence that ends the wait; LAST_S: the longest wait
 
 
@@ -54,10 +56,31 @@ class WorkerLogs:
                 continue
             for line in batch["lines"]:
                 if found := of_controller(line):
-                    logger.log(found[0], "Serve: %s", found[1])
+                    logger.log(found[0], "%s", found[1])
             for line in self._reader.read(batch["ip"], batch["pid"], batch["lines"]):
                 self._heard_at = time.monotonic()
                 self._say(line)
+
+
+@contextmanager
+def ray_messages_logged() -> Iterator[None]:
+    """Log the messages of Ray's own processes, which Ray would print to stdout as paragraphs.
+
+    The death of a worker process is for --verbose: Serve's line names the replica.
+    """
+    worker: Any = importlib.import_module("ray._private.worker")
+    shown = worker.print_to_stdstream
+    worker.print_to_stdstream = _log_message
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = shown
+
+
+def _log_message(data: dict[str, Any], ignore_prefix: bool) -> None:
+    for message in data["lines"]:
+        text = " ".join(message.split())
+        logger.log(logging.DEBUG if text.startswith(WORKER_DIED) else logging.WARNING, "Ray: %s", text)
 
 
 def source_of(local: bool) -> Any:

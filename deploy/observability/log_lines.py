@@ -19,6 +19,13 @@ _FRAMES = re.compile(
 )
 
 # Lines of Serve's controller about replicas of Labelstream, except that a replica takes its time to start.
+_SAID = (  # and what is said instead; None: the line before says it
+    (re.compile(r"Actor for (.+) crashed\b.*"), "{0} died: its process crashed or was killed; Serve replaces it"),
+    (re.compile(r"Didn't receive .* for replica (.+) after (\S+)s, .*"), "{0} did not answer a health check in {1} s"),
+    (re.compile(r"(.+) failed the health check (\d+) times .*"), "{0} failed {1} health checks; Serve replaces it"),
+    (re.compile(r"Health check for (.+) failed: (.*)"), "{0} failed a health check: {1}"),
+    (re.compile(r"(.+) failed health check, stopping it\."), None),
+)
 _CONTROLLER = re.compile(r"(?P<level>WARNING|ERROR) \S+ \S+ controller \d+ -- (?P<text>.*)")
 _REPLICA = re.compile(rf"(?:Replica )?Replica\(id='(\w+)', deployment='([^']+)', app='{APP}'\)")
 _UNSCHEDULED = re.compile(
@@ -46,7 +53,8 @@ class LineReader:
         for line in lines:
             if found := _LINE.fullmatch(line):
                 self._heads[source] = f"{found['time']} {found['level']} {found['place']}: "
-                shown.append(self._heads[source] + found["text"])
+                subject = found["place"].partition("/")[0].replace("-", " ", 1)  # as many lines begin
+                shown.append(self._heads[source] + found["text"].removeprefix(f"{subject}: "))
             elif line.startswith(INDENT) and source in self._heads:
                 if not _FRAMES.match(line):
                     shown.append(self._heads[source] + line.removeprefix(INDENT))
@@ -64,13 +72,23 @@ def of_controller(line: str) -> tuple[int, str] | None:
         return None
     level = logging.getLevelNamesMapping()[found["level"]]
     if _REPLICA.search(found["text"]):
-        return level, _REPLICA.sub(r"\2/\1", found["text"])
+        text = _REPLICA.sub(lambda replica: _named(replica[2], replica[1]), found["text"])
+        for pattern, said in _SAID:
+            if parts := pattern.fullmatch(text):
+                return None if said is None else (level, said.format(*parts.groups()))
+        return level, text
     if waits := _UNSCHEDULED.fullmatch(found["text"]):
         return level, (
             "{count} of {name} wait for a machine for more than {seconds} s; each needs {wanted}, "
             "free are {free}".format(**waits.groupdict())
         )
     return None
+
+
+def _named(deployment: str, replica: str) -> str:
+    kind, _, name = deployment.partition("-")
+    subject = {"pipeline": f"pipeline {name}: worker", "model": f"model {name}: replica"}.get(kind, f"{deployment}:")
+    return f"{subject} {replica}"
 
 
 def _is_ours(line: str) -> bool:

@@ -148,7 +148,7 @@ def test_bad_messages_raise_alarm_and_hold_nothing_back(
     wait_until(lambda: bool(worker.stats()["alarms"]), 20, "the alarm")
     [alarm] = worker.stats()["alarms"]
     assert "messages became dead letters (invalid_json " in alarm
-    assert alarm.endswith("the pipeline continues; see `labelstream dlq list p`")
+    assert alarm.endswith("the pipeline continues; see `labelstream dlq list -c FILE p`")
     assert worker.stats()["state"] == "running"
     worker.check()
 

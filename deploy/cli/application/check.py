@@ -6,8 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
-from labelstream.deploy.cli.common.console import between, escape, say
+from labelstream.deploy.cli.common.console import between, escape, say, with_file
 from labelstream.deploy.names import used_models
+
+KINDS = {logging.ERROR: "problem", logging.WARNING: "warning", logging.INFO: "note"}
 
 
 def check(
@@ -57,13 +59,17 @@ def check(
 
 def _say(level: int, line: str) -> None:
     """Print problems to stderr, the rest to stdout."""
-    (say if level >= logging.ERROR else typer.echo)(escape(line))
+    (say if level >= logging.ERROR else typer.echo)(with_file(f"{KINDS[level]}: {escape(line)}"))
 
 
-def _routes(pipeline: Any) -> list[str]:
+def topics_line(pipeline: Any) -> str:
+    """All topics of a pipeline."""
     from labelstream.workers.records.routes import route_topics
 
-    return [topic for topic in route_topics(pipeline.route) if topic != pipeline.output]
+    routes = ", ".join(topic for topic in route_topics(pipeline.route) if topic != pipeline.output)
+    routed = f", routed results to {routes}" if routes else ""
+    review = "" if pipeline.review is None else f", review to {pipeline.review}"
+    return f"{pipeline.input} -> {pipeline.output}{routed}{review}, dead letters to {pipeline.dead_letter}"
 
 
 def _kafka_line(kafka: Any) -> str:
@@ -88,10 +94,9 @@ def _summary(settings: Any) -> list[str]:
         replicas = between(model.replicas, "replica")
         lines.append(f"model {name}: {model.source}{revision}, {replicas}, device {model.device}{unused}")
     for name, pipeline in settings.pipelines.items():
-        written = ", ".join([pipeline.output, *_routes(pipeline)])
         shape = f", records with the field {pipeline.enrich_field}" if pipeline.output_shape == "enrich" else ""
         lines.append(
-            f"pipeline {name}: {pipeline.input} -> {written}, dead letters to {pipeline.dead_letter}, "
+            f"pipeline {name}: {topics_line(pipeline)}, "
             f"model {', '.join(pipeline.allowed_models)}, {between(pipeline.workers, 'worker')}, "
             f"group {settings.group_id(name)}, {pipeline.delivery}{shape}"
         )

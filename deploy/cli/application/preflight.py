@@ -32,12 +32,11 @@ def place_findings(settings: Any, local: bool) -> Iterator[Finding]:
 
 
 def show_findings(findings: Iterable[Finding], say: Callable[[int, str], None]) -> int:
-    """Call `say(level, line)` for each finding, with ERROR for problems. Returns the number of problems."""
+    """Call `say(level, line)` for each finding: ERROR is a problem, WARNING or INFO. Returns the number of problems."""
     problems = 0
     for finding in findings:
         problems += finding.is_problem
-        kind = "problem" if finding.is_problem else logging.getLevelName(finding.level).lower().replace("info", "note")
-        say(min(finding.level, logging.ERROR), f"{kind}: {' '.join(str(finding).split())}")
+        say(min(finding.level, logging.ERROR), " ".join(str(finding).split()))
     return problems
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from labelstream.deploy.cli.application.check import topics_line
 from labelstream.deploy.cli.application.watch import NotOurs, Watch
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import (
@@ -113,15 +114,8 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
             if folder is not None:
                 write_note(folder, note_of(settings, config, runtime.address()))
             for name, pipeline in settings.pipelines.items():
-                logger.info(
-                    "pipeline %s: %s -> %s, dead letters to %s, model %s, %s",
-                    name,
-                    pipeline.input,
-                    pipeline.output,
-                    pipeline.dead_letter,
-                    ", ".join(pipeline.allowed_models),
-                    between(pipeline.workers, "worker"),
-                )
+                models, workers = ", ".join(pipeline.allowed_models), between(pipeline.workers, "worker")
+                logger.info("pipeline %s: %s, model %s, %s", name, topics_line(pipeline), models, workers)
             runtime.deploy(settings, on_progress=log_progress, owner=owner)
             logger.info(
                 "everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from labelstream.deploy.cli.common.console import escape, number, plural, reasons
+from labelstream.deploy.cli.common.console import escape, number, plural, reasons, with_file
 from labelstream.deploy.cli.common.times import shown_ms, shown_s
 from labelstream.deploy.control.reports import BacklogStatus, Place, PlacedModelReport, PlacedPipelineReport, Status
 from labelstream.deploy.names import model_deployment, pipeline_deployment
@@ -246,7 +246,7 @@ def problem_lines(pipelines: Iterable[PipelineView]) -> "list[Text]":
     from rich.text import Text
 
     return [
-        Text(f"{escape(pipeline.name)}: {escape(problem)}", style="red", overflow="fold")
+        Text(f"{escape(pipeline.name)}: {with_file(escape(problem))}", style="red", overflow="fold")
         for pipeline in pipelines
         for problem in problems(pipeline)
     ]

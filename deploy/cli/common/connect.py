@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from labelstream.deploy.cli.common.completion import DEFAULT_CONFIG
+from labelstream.deploy.cli.common.console import HINTS
 from labelstream.workers.errors import ConfigError, StartError
 
 PARTITIONS = 4  # of each topic of a demo or a benchmark
@@ -65,6 +66,7 @@ def load_config(path: Path) -> Any:
     from labelstream.deploy.observability import tracing
     from labelstream.workers.config_file import load_settings, read_config_file
 
+    HINTS.config = path
     settings = load_settings(read_config_file(path))
     tracing.check(settings.tracing)
     return settings

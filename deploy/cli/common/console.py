@@ -2,12 +2,14 @@
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,22 @@ class _Verbosity:
 VERBOSITY = _Verbosity()
 
 
+class _Hints:
+    """`config`: the config file of this command, which errors and log lines name in place of FILE."""
+
+    config: Path | None = None
+
+
+HINTS = _Hints()
+
+
+def with_file(text: str) -> str:
+    """`text`, with this command's config file in hints such as `labelstream topics create -c FILE`."""
+    if HINTS.config is None or VERBOSITY.json_logs:
+        return text
+    return text.replace("-c FILE", f"-c {escape(shlex.quote(str(HINTS.config)))}")
+
+
 class _CurrentStderr(logging.Handler):
     """Writes to the current `sys.stderr`: a live table replaces it, to keep log lines above the table."""
 
@@ -39,7 +57,7 @@ class _CurrentStderr(logging.Handler):
 
 def say_at_once(line: str) -> None:
     """Write one line to stderr in a single call, because another thread may write at the same time."""
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(with_file(line) + "\n")
     sys.stderr.flush()
 
 
@@ -71,7 +89,7 @@ def err() -> "Console":
 
 def say(text: str) -> None:
     """Print one plain line to stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(with_file(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

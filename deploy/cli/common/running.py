@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from labelstream.deploy.cli.common.connect import load_config
-from labelstream.deploy.cli.common.console import escape, plural, say
+from labelstream.deploy.cli.common.console import HINTS, escape, plural, say
 from labelstream.deploy.cluster.run_folder import Run, noted_runs, other_owners, starting_runs, use_address, use_run
 from labelstream.deploy.cluster.run_note import note_of, resolved
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
@@ -44,6 +44,7 @@ def address_of(address: str | None, config: Path | None = None, pipeline: str | 
         _use(address)
         return address
     until = time.monotonic() + wait_s
+    HINTS.config = config
     while True:
         runs = noted_runs()
         try:
@@ -55,6 +56,7 @@ def address_of(address: str | None, config: Path | None = None, pipeline: str | 
                 show_runs(runs)
                 raise
         time.sleep(AGAIN_S)
+    HINTS.config = HINTS.config or (Path(run.note.config) if run.note.config else None)
     use_run(run)
     return run.address
 

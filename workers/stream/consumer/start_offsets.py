@@ -109,7 +109,7 @@ class StartOffsets:
             where = ", ".join(f"{tp.topic}:{tp.partition}:{offset}" for tp, offset in lost.items())
             raise OffsetOutOfRange(
                 f"{where} is no longer in the log: messages were deleted before they were "
-                "classified; set the group's offset with `labelstream replay`, then start again"
+                "classified; set the group's offset with `labelstream replay -c FILE`, then start again"
             )
         with _stream_error():
             return self._jump(lost, self._settings.on_offset_out_of_range)

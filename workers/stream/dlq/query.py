@@ -53,4 +53,4 @@ def find_letters(
             yield letter
     if missing:
         places = ", ".join(f"{partition}:{offset}" for partition, offset in sorted(missing))
-        raise StartError(f"no dead letter at {places}; `labelstream dlq list` lists all")
+        raise StartError(f"no dead letter at {places}; `labelstream dlq list -c FILE` lists all")

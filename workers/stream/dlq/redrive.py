@@ -30,7 +30,7 @@ class Refusal(StrEnum):
     ALREADY = "redriven already"
     ELSEWHERE = "made of another topic's records (--to sends them)"
     GONE = "value or headers omitted, and the source record is gone"
-    UNREAD = "unreadable; `labelstream replay` reads the input again from there"
+    UNREAD = "unreadable; `labelstream replay -c FILE` reads the input again from there"
     TOO_LARGE = "too large for the topic"
 
 

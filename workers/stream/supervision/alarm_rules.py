@@ -46,7 +46,7 @@ class AlarmRules:
         if breaker.is_open:
             alarms["breaker"] = f"{breaker.alarm}; repair the model, or run `labelstream resume {self._name}`"
         if too_many := self._dead_share.alarm():
-            alarms["dead letters"] = f"{too_many}; see `labelstream dlq list {self._name}`"
+            alarms["dead letters"] = f"{too_many}; see `labelstream dlq list -c FILE {self._name}`"
         alarms |= {
             f"pause {model}": f"{text}, or on `labelstream resume {self._name}`"
             for model, text in monitor.troubles().items()

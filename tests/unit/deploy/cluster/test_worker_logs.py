@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ray._private import worker as ray_worker
 
-from labelstream.deploy.cluster.worker_logs import WorkerLogs, source_of
+from labelstream.deploy.cluster.worker_logs import WORKER_DIED, WorkerLogs, ray_messages_logged, source_of
 
 LINE = "2026-11-28 11:17:28,204 INFO model-m/r1 labelstream.workers.engine.loading.loader: ready"
 
@@ -59,7 +59,7 @@ def test_lost_connection_ends_it_quietly() -> None:
 def test_death_of_a_replica_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     replica = "Replica(id='r1', deployment='model-m', app='labelstream')"
     assert said(batch(f"WARNING 2026-11-28 12:09:43,955 controller 7 -- Actor for {replica} crashed")) == []
-    assert caplog.messages == ["Serve: Actor for model-m/r1 crashed"]
+    assert caplog.messages == ["model m: replica r1 died: its process crashed or was killed; Serve replaces it"]
 
 
 def test_lines_come_from_the_files_of_this_machine_or_from_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -68,3 +68,17 @@ def test_lines_come_from_the_files_of_this_machine_or_from_ray(monkeypatch: pyte
     (tmp_path / "worker-1.err").write_text("a\n")
     assert source_of(local=True).poll(0)["lines"] == ["a"]
     assert source_of(local=False) == "Ray's"
+
+
+def test_messages_of_ray_are_log_lines(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    died = f"{WORKER_DIED} while executing\n a task. Worker PID: 7"
+    before = ray_worker.print_to_stdstream
+    with ray_messages_logged(), caplog.at_level("DEBUG"):
+        for text in (died, "The disk\nis full"):
+            ray_worker.print_to_stdstream({"lines": [text], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("DEBUG", f"Ray: {WORKER_DIED} while executing a task. Worker PID: 7"),
+        ("WARNING", "Ray: The disk is full"),
+    ]
+    assert capsys.readouterr().out == ""
+    assert ray_worker.print_to_stdstream is before

@@ -55,6 +55,14 @@ def fail(log: logging.Logger) -> None:
         log.exception("pipeline p stopped")
 
 
+def test_subject_that_the_place_names_is_not_repeated(written: Callable[..., list[str]]) -> None:
+    def log(log: logging.Logger) -> None:
+        log.info("pipeline p: alarm: slow")
+        log.info("pipeline other: slow")
+
+    assert read(written(log)) == ["INFO pipeline-p/r1: alarm: slow", "INFO pipeline-p/r1: pipeline other: slow"]
+
+
 def test_line_is_shown_with_time_level_and_place(written: Callable[..., list[str]]) -> None:
     [shown] = LineReader().read("h", "7", written(lambda log: log.warning("starts at offset 0")))
     time, rest = shown.split(" ", 1)
@@ -102,8 +110,24 @@ REPLICA = "Replica(id='2yqjfwhn', deployment='model-m', app='labelstream')"
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (f"Actor for {REPLICA} crashed", "Actor for model-m/2yqjfwhn crashed"),
-        (f"Replica {REPLICA} failed health check, stopping it.", "model-m/2yqjfwhn failed health check, stopping it."),
+        (
+            f"Actor for {REPLICA} crashed, marking it unhealthy immediately.",
+            "model m: replica 2yqjfwhn died: its process crashed or was killed; Serve replaces it",
+        ),
+        (f"Replica {REPLICA} failed health check, stopping it.", None),
+        (
+            f"Replica {REPLICA.replace('model-m', 'pipeline-a-b')} failed the health check 3 times in a row, marking..",
+            "pipeline a-b: worker 2yqjfwhn failed 3 health checks; Serve replaces it",
+        ),
+        (
+            f"Didn't receive health check response for replica {REPLICA} after 30.0s, marking it unhealthy.",
+            "model m: replica 2yqjfwhn did not answer a health check in 30.0 s",
+        ),
+        (
+            f"Health check for {REPLICA.replace('model-m', 'board')} failed: no",
+            "board: 2yqjfwhn failed a health check: no",
+        ),
+        (f"{REPLICA} is odd.", "model m: replica 2yqjfwhn is odd."),
         (f"Actor for {REPLICA.replace('app=', 'app=x')} crashed", None),
         ("The deployments ['model-m'] are UNHEALTHY.", None),
         (

@@ -47,6 +47,21 @@ def test_summary_marks_models_without_a_pipeline(run: Run, write_config: WriteCo
     assert "`--connect` also checks brokers" in ended.out
 
 
+def test_summary_names_routes_and_review(run: Run, write_config: WriteConfig) -> None:
+    more = "model: sentiment, review: unsure, route: [{label: A, topic: out}, {label: B, topic: bad}, {topic: null}]}"
+    ended = run("check", "-c", write_config("model: sentiment}", more))
+    assert "in -> out, routed results to bad, review to unsure, dead letters to dlq, model" in ended.out
+
+
+def test_finding_names_the_config_file(run: Run, write_config: WriteConfig, found: dict[str, list[Finding]]) -> None:
+    fix = "create it with `labelstream topics create -c FILE`"
+    found["kafka"] += [Finding("a", fix), Finding("b", fix, logging.INFO)]
+    config = write_config()
+    ended = run("check", "--connect", "-c", config)
+    for line in (ended.out, ended.err):
+        assert f"create it with `labelstream topics create -c {config}`" in line
+
+
 def test_problems_go_to_stderr_and_notes_to_stdout(
     run: Run, write_config: WriteConfig, found: dict[str, list[Finding]]
 ) -> None:

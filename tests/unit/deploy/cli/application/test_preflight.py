@@ -166,8 +166,8 @@ def test_each_finding_is_one_line() -> None:
     ]
     assert show_findings(findings, lambda level, line: said.append((level, line))) == 2
     assert said == [
-        (logging.ERROR, "problem: a: two lines"),
-        (logging.ERROR, "problem: b: wrong"),
-        (logging.WARNING, "warning: c: doubtful"),
-        (logging.INFO, "note: d: good to know"),
+        (logging.ERROR, "a: two lines"),
+        (logging.ERROR, "b: wrong"),
+        (logging.WARNING, "c: doubtful"),
+        (logging.INFO, "d: good to know"),
     ]

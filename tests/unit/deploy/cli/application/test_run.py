@@ -55,7 +55,7 @@ def test_each_problem_is_logged_and_nothing_starts(findings: list[Finding], capl
     findings += [Finding("a", "gone\x1b"), Finding("b", "slow", logging.WARNING), Finding("c", "gone")]
     with pytest.raises(StartError, match=r"^nothing is started: 2 problems, see above$"):
         run_module.look_before(None, None, "nothing is started")
-    assert caplog.messages == ["problem: a: gone\\x1b", "warning: b: slow", "problem: c: gone"]
+    assert caplog.messages == ["a: gone\\x1b", "b: slow", "c: gone"]
 
 
 def test_warnings_do_not_prevent_the_start(findings: list[Finding]) -> None:
@@ -149,4 +149,4 @@ def test_broker_problems_on_a_cluster_are_warnings(
     found = [Finding("a", "gone"), Finding("b", "in memory", logging.INFO)]
     monkeypatch.setattr(preflight, "kafka_findings", lambda settings: iter(found))
     run_module.warn_before(None)
-    assert caplog.messages == ["warning: a: gone, as seen from this machine"]
+    assert caplog.messages == ["a: gone, as seen from this machine"]

@@ -4,11 +4,20 @@ import signal
 import sys
 import time
 import weakref
+from pathlib import Path
 from threading import Event
 
 import pytest
 
-from labelstream.deploy.cli.common.console import announced, escape, escape_bytes, stops_on_signals
+from labelstream.deploy.cli.common.console import (
+    HINTS,
+    VERBOSITY,
+    announced,
+    escape,
+    escape_bytes,
+    say,
+    stops_on_signals,
+)
 
 
 class _RaisesSignal:
@@ -86,3 +95,15 @@ def test_fast_block_is_not_announced() -> None:
     with announced("loading", told.append, after_s=600):
         pass
     assert told == []
+
+
+def test_hints_name_the_config_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    hint = "create it with `labelstream topics create -c FILE`"
+    monkeypatch.setattr(HINTS, "config", None)
+    say(hint)
+    monkeypatch.setattr(HINTS, "config", Path("my files/a.yaml"))
+    say(hint)
+    monkeypatch.setattr(VERBOSITY, "json_logs", True)
+    say(hint)
+    named = "create it with `labelstream topics create -c 'my files/a.yaml'`"
+    assert capsys.readouterr().err.splitlines() == [hint, named, hint]

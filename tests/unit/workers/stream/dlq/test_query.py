@@ -87,5 +87,5 @@ def test_place_without_a_dead_letter_is_an_error(bounds: Bounds) -> None:
     wanted = Selection(places=frozenset({(0, 1), (7, 0)} if bounds else {(7, 0)}))
     found = find_letters(KAFKA, consumer, bounds, wanted)
     assert [one.place for one in islice(found, len(bounds))] == [(0, 1)] * len(bounds)
-    with pytest.raises(StartError, match=r"^no dead letter at 7:0; `labelstream dlq list` lists all$"):
+    with pytest.raises(StartError, match=r"^no dead letter at 7:0; `labelstream dlq list -c FILE` lists all$"):
         next(found)

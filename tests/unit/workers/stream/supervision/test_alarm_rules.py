@@ -49,7 +49,7 @@ def test_who_is_silent_is_named_after_ten_seconds() -> None:
 
 def test_too_many_dead_letters_are_told_with_where_to_look() -> None:
     found = look(Clock(), dead="9 of the last 10 messages ..")
-    assert found == {"dead letters": "9 of the last 10 messages ..; see `labelstream dlq list p`"}
+    assert found == {"dead letters": "9 of the last 10 messages ..; see `labelstream dlq list -c FILE p`"}
 
 
 def test_what_keeps_the_output_from_taking_all_is_told() -> None:
