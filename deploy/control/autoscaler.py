@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from labelstream.deploy.control.backlog_outage import BacklogOutage
 from labelstream.deploy.control.reports import (
     BacklogStatus,
     ModelReport,
@@ -81,6 +82,7 @@ class Autoscaler:
         self._estimator = Estimator()
         self._policy: Policy | None = None
         self._began = clock()
+        self._outage = BacklogOutage()
         self._backlog: tuple[float, Mapping[str, Mapping[int, Standing]]] | None = None
         self._seen, self._decision = Estimate(self._began, {}, {}), NOTHING
 
@@ -94,7 +96,7 @@ class Autoscaler:
 
     def status(self) -> ScalingStatus:
         """Plain data: the backlog of each pipeline, and the target of each deployment with its reason."""
-        seen, decision = self._seen, self._decision
+        seen, decision, outage = self._seen, self._decision, self._outage.warning()
         backlog: dict[str, BacklogStatus] = {
             name: {
                 "lag": found.waiting,
@@ -114,7 +116,7 @@ class Autoscaler:
             "backlog": backlog,
             "targets": self.targets(),
             "reasons": {**decision.reasons},
-            "warnings": {**decision.warnings},
+            "warnings": {**decision.warnings, **(dict.fromkeys(self._rules.pipelines, outage) if outage else {})},
         }
 
     def look(self) -> None:
@@ -150,8 +152,9 @@ class Autoscaler:
     def _readings(self) -> Readings:
         try:
             self._backlog = (self._clock(), self._read_backlog())
+            self._outage.answered()
         except StreamError as error:
-            logger.info("%s", error)
+            self._outage.failed(str(error))
         reports, now = self._reports(), self._clock()
         known = self._backlog if self._backlog and now - self._backlog[0] < BACKLOG_KEPT_S else None
         pipelines = {}

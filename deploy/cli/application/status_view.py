@@ -111,7 +111,8 @@ class StatusView:
         self, name: str, reports: Mapping[str, PlacedPipelineReport], backlog: BacklogStatus | None, warning: str | None
     ) -> PipelineView:
         workers = list(reports.values())
-        # A paused worker does not see the log grow, so the brokers' own numbers come first.
+        # A paused worker does not see the log grow, so the brokers' own numbers come first. While the brokers do not
+        # answer, the workers' numbers are as old.
         known = None if backlog is None or backlog["stale"] else backlog
         dead, skipped = Counter[str](), Counter[str]()
         for worker in workers:
@@ -127,7 +128,7 @@ class StatusView:
             out_rate=self._rate(f"{name} out", reports, lambda stats: stats["results_out"]),
             results=sum(worker["results_out"] for worker in workers),
             dead_letters=dead,
-            lag=known["lag"] if known else _lag_seen(workers),
+            lag=known["lag"] if known else _lag_seen(workers) if backlog is None else None,
             oldest_s=known["oldest_s"] if known else None,
             in_flight=sum(worker["in_flight"] for worker in workers),
             p50_ms=max((latency["p50"] for latency in latencies if "p50" in latency), default=None),

@@ -10,7 +10,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
-from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
+from labelstream.workers.stream.broker.connection import cause_of, connected_config, never_log_messages
 from labelstream.workers.stream.broker.positions import committed_offsets, logs_of, positions
 
 PARTITIONS_S = 60.0  # how often to look for new partitions
@@ -36,14 +36,15 @@ class BacklogProbe:
         self._admin: Any = None
         self._partitions: dict[str, list[int]] = {}
         self._listed_at = self._again_at = 0.0
+        self._failure = ""
 
     def read(self) -> dict[str, dict[int, Standing]]:
-        """Standings by pipeline and partition. Waits for the brokers; raises `StreamError` if they do not answer.
+        """Standings by pipeline and partition. Waits for the brokers; raises `StreamError` with the cause.
 
         After an error, raises without asking for AGAIN_S, because each attempt opens a new connection.
         """
         if time.monotonic() < self._again_at:
-            raise StreamError("the backlog is not known")
+            raise StreamError(self._failure)
         try:
             if self._admin is None:
                 never_log_messages()
@@ -52,7 +53,12 @@ class BacklogProbe:
         except (KafkaError, LabelstreamError, OSError) as error:
             self.close()
             self._again_at = time.monotonic() + AGAIN_S
-            raise StreamError(f"the backlog is not known ({type(error).__name__})") from error
+            self._failure = self._cause(error).removeprefix("kafka.bootstrap_servers: ")
+            raise StreamError(self._failure) from error
+
+    def _cause(self, error: Exception) -> str:
+        is_vague = isinstance(error, KafkaError)  # often only a timeout
+        return cause_of(self._settings.required_kafka, error) if is_vague else str(error)
 
     def close(self) -> None:
         admin, self._admin, self._partitions = self._admin, None, {}

@@ -77,7 +77,12 @@ def test_it_holds_while_the_brokers_are_silent() -> None:
     before = system.run(60)
     system.silent = True
     assert system.run(600) == before
-    assert system.made.status()["backlog"]["p"]["stale"]
+    status = system.made.status()
+    assert status["backlog"]["p"]["stale"]
+    assert status["warnings"]["p"].endswith(" UTC: no broker")
+    system.silent = False
+    system.run(1)
+    assert "p" not in system.made.status()["warnings"]
 
 
 def test_it_begins_with_what_runs() -> None:

@@ -77,6 +77,8 @@ class TestStatus:
         assert (seen.lag, seen.oldest_s, seen.alarms) == (700, 12.3, ("partition 3",))
         assert "1 replica (4 wanted)" in status_view.model_line(status_view.StatusView().models(board)[0])
         scaling["backlog"]["p"]["stale"] = True
+        assert status_view.StatusView().pipelines(board)[0].lag is None, "the workers' numbers are as old"
+        del board["scaling"]
         assert status_view.StatusView().pipelines(board)[0].lag == 6
 
     def test_unknown_lag_is_none(self) -> None:
