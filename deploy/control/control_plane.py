@@ -12,7 +12,7 @@ import math
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from labelstream.deploy.cluster import network
@@ -30,6 +30,7 @@ from labelstream.deploy.control.reports import (
     Reports,
     Status,
     Told,
+    Totals,
 )
 from labelstream.deploy.control.scaling.concurrency import MIN_CALLS, calls_per_worker
 from labelstream.deploy.names import BOARD
@@ -81,6 +82,7 @@ class ControlPlane:
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, Report]] = {}
         self._counters: dict[tuple[str, str, str], deque[tuple[float, dict[str, float]]]] = {}
+        self._ended: dict[tuple[str, str], Totals] = {}  # by pipeline and replica
         self._notes: dict[str, tuple[str, float]] = {}  # replica -> ticket of its suspects, time of the note
         self._models_of: dict[str, tuple[str, ...]] = {}
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
@@ -116,6 +118,7 @@ class ControlPlane:
         """
         now = self._clock()
         self._latest[kind, name, replica] = (now, stats)
+        self._ended.pop((name, replica), None)
         counters = {key: cast("float", stats[key]) for key in RATES[kind] if key in stats}
         self._counters.setdefault((kind, name, replica), deque(maxlen=RATE_REPORTS)).append((now, counters))
         orders = self._orders.get(name, {}) if kind == "pipelines" else {}
@@ -167,8 +170,9 @@ class ControlPlane:
         }
 
     async def status(self) -> Status:
-        """All reports and decisions, without replicas that are silent for FORGET_S."""
+        """All reports and decisions. Of replicas that are silent for FORGET_S only the totals of workers are kept."""
         now = self._clock()
+        self._keep_totals(key for key, (at, _) in self._latest.items() if now - at >= FORGET_S)
         self._latest = {key: entry for key, entry in self._latest.items() if now - entry[0] < FORGET_S}
         self._counters = {key: entries for key, entries in self._counters.items() if key in self._latest}
         status: Status = {**self._reports()}
@@ -176,7 +180,19 @@ class ControlPlane:
             status["scaling"] = self._autoscaler.status()
         if self._deployed is not None:
             status["owner"] = self._deployed["owner"]
+        if self._ended:
+            status["ended"] = {
+                name: [totals for (pipeline, _), totals in self._ended.items() if pipeline == name]
+                for name in sorted({pipeline for pipeline, _ in self._ended})
+            }
         return status
+
+    def _keep_totals(self, keys: Iterable[tuple[str, str, str]]) -> None:
+        for kind, name, replica in keys:
+            if kind == "pipelines":
+                report = self._latest[kind, name, replica][1]
+                totals = {key: report[key] for key in Totals.__annotations__ if key in report}
+                self._ended[name, replica] = cast("Totals", totals)
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """Hook of Serve: the target of each deployment, which Serve sends to its controller."""

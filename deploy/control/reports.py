@@ -128,6 +128,14 @@ class ScalingStatus(TypedDict):
     warnings: dict[str, str]
 
 
+class Totals(TypedDict, total=False):
+    """Counts of a pipeline's workers, by the keys of their reports."""
+
+    results_out: int
+    skipped_by_reason: dict[str, int]
+    dead_letters: dict[str, int]
+
+
 class Reports(TypedDict):
     """The latest report of every replica, by the names in the config."""
 
@@ -137,9 +145,10 @@ class Reports(TypedDict):
 
 class Status(Reports):
     """`owner`: None if Serve's own commands deployed the application. `replicas`: those that Serve knows to live, by
-    deployment, if Serve has told.
+    deployment, if Serve has told. `ended`: totals of the workers without a report any more, by pipeline.
     """
 
     scaling: NotRequired[ScalingStatus]
     owner: NotRequired[Owner | None]
     replicas: NotRequired[dict[str, list[str]]]
+    ended: NotRequired[dict[str, list[Totals]]]

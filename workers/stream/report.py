@@ -19,7 +19,7 @@ PartitionCounts = TypedDict(
 
 
 class Percentiles(TypedDict, total=False):
-    """Milliseconds, over the last messages; empty before the first."""
+    """Milliseconds, over the last messages; empty before the first, and a minute after the last."""
 
     p50: float
     p99: float

@@ -1,14 +1,16 @@
 """Counters of a worker: cheap to update, readable from any thread."""
 
 import threading
+import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from labelstream.workers.histogram import Histogram
 from labelstream.workers.stream.report import Histograms, PartitionCounts, Percentiles, StreamCounts
 
-LATENCY_SAMPLES = 2_000
+LATENCY_SAMPLES, LATENCIES_KEPT_S = 2_000, 60.0
 MAX_LABELS = 200  # of one model, because each label is a time series
 ABSTAINED, OTHER = "(abstained)", "(other)"
 ROUTE = "route"  # why a record is skipped: a rule drops the result
@@ -50,7 +52,8 @@ class Tally:
 class Stats:
     """Counts since the worker's start. Takes its lock once a micro-batch, not once a message."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._sent_at = clock, 0.0
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._received: Counter[int] = Counter()
@@ -87,6 +90,7 @@ class Stats:
             sent.routed.update(tally.routed)
             self._count_labels(tally.labels)
             self._latencies_ms.extend(tally.latencies_ms)
+            self._sent_at = self._clock()
             self._latency_s.observe([latency / 1000 for latency in tally.latencies_ms])
             for name, seconds in stages._asdict().items():
                 self._stages[name].observe(seconds)
@@ -136,7 +140,7 @@ class Stats:
 
     def _percentiles(self) -> Percentiles:
         latencies = sorted(self._latencies_ms)
-        if not latencies:
+        if not latencies or self._clock() > self._sent_at + LATENCIES_KEPT_S:
             return {}
         p50, p99 = (round(latencies[int(share * (len(latencies) - 1))], 1) for share in (0.5, 0.99))
         return {"p50": p50, "p99": p99}

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from labelstream.deploy.cli.common.console import escape, number, plural, reasons, with_file
 from labelstream.deploy.cli.common.times import shown_ms, shown_s
-from labelstream.deploy.control.reports import BacklogStatus, Place, PlacedModelReport, PlacedPipelineReport, Status
+from labelstream.deploy.control.reports import (
+    BacklogStatus,
+    Place,
+    PlacedModelReport,
+    PlacedPipelineReport,
+    Status,
+    Totals,
+)
 from labelstream.deploy.names import model_deployment, pipeline_deployment
 
 if TYPE_CHECKING:
@@ -42,6 +49,8 @@ Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
 
 class PipelineView(NamedTuple):
     """One pipeline, with the sums of its workers that live. Rates: per second since the previous call.
+
+    `results`, `skipped`, `dead_letters`: totals, also of the workers that have ended.
 
     `p50_ms`, `p99_ms`: of the slowest worker. `lag`: messages; None while neither brokers nor workers know it.
     `silent`: the workers whose last report is old, with its age.
@@ -88,6 +97,7 @@ class StatusView:
             self._pipeline(
                 name,
                 alive(status, pipeline_deployment(name), workers),
+                [*workers.values(), *status.get("ended", {}).get(name, [])],
                 scaling["backlog"].get(name) if scaling else None,
                 scaling["warnings"].get(name) if scaling else None,
             )
@@ -108,15 +118,21 @@ class StatusView:
         ]
 
     def _pipeline(
-        self, name: str, reports: Mapping[str, PlacedPipelineReport], backlog: BacklogStatus | None, warning: str | None
+        self,
+        name: str,
+        reports: Mapping[str, PlacedPipelineReport],
+        counted: Iterable[PlacedPipelineReport | Totals],
+        backlog: BacklogStatus | None,
+        warning: str | None,
     ) -> PipelineView:
         workers = list(reports.values())
         # A paused worker does not see the log grow, so the brokers' own numbers come first. While the brokers do not
         # answer, the workers' numbers are as old.
         known = None if backlog is None or backlog["stale"] else backlog
-        dead, skipped = Counter[str](), Counter[str]()
-        for worker in workers:
-            dead.update(worker["dead_letters"])
+        results, dead, skipped = 0, Counter[str](), Counter[str]()
+        for worker in counted:
+            results += worker.get("results_out", 0)
+            dead.update(worker.get("dead_letters", {}))
             skipped.update(worker.get("skipped_by_reason", {}))
         states = Counter(worker["state"] for worker in workers)
         latencies = [worker["latency_ms"] for worker in workers]
@@ -126,7 +142,7 @@ class StatusView:
             state=", ".join(state if count == len(workers) else f"{count} {state}" for state, count in states.items()),
             in_rate=self._rate(f"{name} in", reports, lambda stats: stats["messages_in"]),
             out_rate=self._rate(f"{name} out", reports, lambda stats: stats["results_out"]),
-            results=sum(worker["results_out"] for worker in workers),
+            results=results,
             dead_letters=dead,
             lag=known["lag"] if known else _lag_seen(workers) if backlog is None else None,
             oldest_s=known["oldest_s"] if known else None,

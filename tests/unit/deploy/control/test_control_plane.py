@@ -29,6 +29,23 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
     asyncio.run(play())
 
 
+def test_totals_of_workers_that_ended_are_kept() -> None:
+    now = [100.0]
+    board: Any = ControlPlane({}, clock=lambda: now[0])
+    counts = {"results_out": 7, "skipped_by_reason": {}, "dead_letters": {"empty_text": 1}}
+
+    async def play() -> None:
+        await board.report("pipelines", "p", "r1", {**counts, "lag": 3})
+        await board.report("models", "m", "r2", {"calls": 1})
+        assert "ended" not in await board.status()
+        now[0] += 61
+        assert (await board.status())["ended"] == {"p": [counts]}
+        await board.report("pipelines", "p", "r1", {**counts, "lag": 3})
+        assert "ended" not in await board.status(), "it was only silent"
+
+    asyncio.run(play())
+
+
 def test_status_has_earlier_counters_for_rates() -> None:
     now = [100.0]
     board: Any = ControlPlane({}, clock=lambda: now[0])

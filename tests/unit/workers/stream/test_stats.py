@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Request
 from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall
-from labelstream.workers.stream.stats import MAX_LABELS, OTHER, Stages, Stats, Tally
+from labelstream.workers.stream.stats import LATENCIES_KEPT_S, MAX_LABELS, OTHER, Stages, Stats, Tally
 from tests.support.clock import Clock
 from tests.support.fakes import HeldClassifier
 from tests.support.metric_samples import worker_stats
@@ -113,3 +113,13 @@ def test_a_workers_numbers_are_plain_data() -> None:
         "skipped": 0,
         "dead_letters": {"empty_text": 2},
     }
+
+
+def test_latencies_of_long_ago_are_not_told() -> None:
+    clock = Clock()
+    stats = Stats(clock)
+    stats.sent(Tally(latencies_ms=[5.0, 7.0]), Stages(0, 0, 0, 0))
+    clock.now += LATENCIES_KEPT_S
+    assert stats.snapshot()["latency_ms"] == {"p50": 5.0, "p99": 5.0}
+    clock.now += 1
+    assert stats.snapshot()["latency_ms"] == {}

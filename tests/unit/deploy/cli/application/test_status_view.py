@@ -50,7 +50,7 @@ class TestStatus:
     def test_dead_worker_does_not_count(self) -> None:
         board = self.board(100) | {"replicas": {"pipeline-p": ["r2", "r3"]}}
         [seen] = status_view.StatusView().pipelines(board)
-        assert (seen.workers, seen.results, seen.lag) == (1, 100, 3)
+        assert (seen.workers, seen.results, seen.lag) == (1, 200, 3)
         assert status_view.alive(board, "model-m", {"r": model_report()}).keys() == {"r"}  # Serve has not told
 
     def test_old_report_is_a_problem(self) -> None:
@@ -80,6 +80,17 @@ class TestStatus:
         assert status_view.StatusView().pipelines(board)[0].lag is None, "the workers' numbers are as old"
         del board["scaling"]
         assert status_view.StatusView().pipelines(board)[0].lag == 6
+
+    def test_totals_count_workers_that_have_ended(self) -> None:
+        ended = {"results_out": 7, "skipped_by_reason": {"only_if": 2}, "dead_letters": {"empty_text": 1}}
+        board: Any = {**self.board(100), "replicas": {"pipeline-p": ["r2"]}, "ended": {"p": [ended]}}
+        [seen] = status_view.StatusView().pipelines(board)
+        assert (seen.workers, seen.results, seen.skipped, seen.dead_letters) == (
+            1,
+            207,
+            {"only_if": 2},
+            {"empty_text": 3},
+        )
 
     def test_unknown_lag_is_none(self) -> None:
         [seen] = status_view.StatusView().pipelines(self.board(1, state="restarting", lag=0, trouble="no connection"))
