@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from labelstream.deploy.gateway.served import RequestRefused, WrongField
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Answer, Answered, Fault, RecordError
+from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.settings import LimitSettings
 from labelstream.workers.stream.codec.decode import check_message
 from labelstream.workers.stream.codec.rejection import DecodeError
@@ -45,6 +46,16 @@ def refuse_labels(labels: Sequence[str] | None, template: str | None, texts: Seq
         check_message(message, LIMITS)
     except DecodeError as error:
         raise WrongField(error.message) from None
+
+
+def prompt_of(description: ModelDescription, name: str | None) -> str:
+    """The prompt that precedes each text; empty for no name. Raises WrongField if the model has no such prompt."""
+    if name is None:
+        return ""
+    if name not in description.prompts:
+        known = ", ".join(description.prompts) or "none"
+        raise WrongField(f"prompt_name: unknown prompt; the model's prompts are {known}")
+    return description.prompts[name]
 
 
 def all_answered(answers: Sequence[Answer], field: str) -> list[Answered]:

@@ -1,6 +1,7 @@
 """What a dialect is tested against: small models of each task in this process, and a server on a free port."""
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -81,6 +82,7 @@ def small_models(folder: Path) -> Iterator[EngineServed]:
         MASKED: (build(folder / MASKED, "bert", architecture="ForMaskedLM"), TaskName.FILL_MASK),
         EMBEDDER: (build(folder / EMBEDDER, "mpnet", architecture="Model"), TaskName.EMBEDDING),
     }
+    with_prompt(folder / EMBEDDER, {"query": "query: "})
     with ExitStack() as opened:
         yield EngineServed(
             {
@@ -90,6 +92,13 @@ def small_models(folder: Path) -> Iterator[EngineServed]:
                 for name, (source, task) in sources.items()
             }
         )
+
+
+def with_prompt(folder: Path, prompts: Mapping[str, str]) -> None:
+    """Make the model in `folder` a sentence-transformers repository that has `prompts`."""
+    steps = [{"path": "", "type": "sentence_transformers.models.Transformer"}]
+    (folder / "modules.json").write_text(json.dumps(steps))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts}))
 
 
 @contextmanager

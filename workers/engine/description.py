@@ -85,7 +85,8 @@ class ModelDescription:
     ids. `zero_shot`: only for that task. `mask`: only for fill-mask, whose labels are the vocabulary. `dimensions`:
     length of an embedding; 0 for models with labels. `threshold`, `thresholds`, `normalize`: see `ModelOptions`.
     `in_model_order`: answers have `Prediction.order`. `pooling`: of an embedding, see `ModelOptions`. `dtype`: number
-    format of the computation, such as float32.
+    format of the computation, such as float32. `prompts`: of an embedding model, texts by name that a caller may put
+    before a text.
     """
 
     source: str
@@ -108,6 +109,7 @@ class ModelDescription:
     normalize: bool = False
     pooling: str = ""
     dtype: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:

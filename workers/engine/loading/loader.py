@@ -89,7 +89,8 @@ def _load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend
     logger.info(
         "%s: on %s in %s, %d outputs, max_length %d", source, device, dtype_name, description.outputs, max_length
     )
-    return replace(description, dtype=str(backend.dtype).removeprefix("torch.")), backend
+    dtype_name = str(backend.dtype).removeprefix("torch.")
+    return replace(description, dtype=dtype_name, prompts=dict(own.prompts)), backend
 
 
 def _with_own(options: ModelOptions, own: EmbeddingModules) -> ModelOptions:

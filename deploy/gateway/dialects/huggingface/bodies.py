@@ -27,7 +27,7 @@ class Embedded(BaseModel):
         None, description="The end of a text that is cut off; must be what the model's `truncate` says."
     )
     dimensions: int | None = Field(None, ge=1, description="Numbers of a vector that are kept, from its first on.")
-    prompt_name: str | None = Field(None, description="Always refused: the models have no prompts.")
+    prompt_name: str | None = Field(None, description="Name of the model's prompt that precedes each text.")
     encoding_format: Literal["float"] | None = Field(None, description="Vectors are lists of numbers.")
 
 

@@ -15,8 +15,8 @@ from labelstream.deploy.gateway.dialects.huggingface.tasks import (
     tasks_of,
 )
 from labelstream.deploy.gateway.envelopes import BY_MODEL, DialectRouter
-from labelstream.deploy.gateway.served import Model, RequestRefused, Served, UnknownPath, WrongField
-from labelstream.deploy.gateway.texts import all_answered, refuse_blank
+from labelstream.deploy.gateway.served import Model, RequestRefused, Served, UnknownPath
+from labelstream.deploy.gateway.texts import all_answered, prompt_of, refuse_blank, refuse_labels
 from labelstream.deploy.gateway.truncation import Truncation
 from labelstream.workers.engine.description import TaskName
 
@@ -62,10 +62,12 @@ def router(served: Served) -> DialectRouter:
 
 async def _answer(served: Served, body: InferenceBody, model: Model, user_agent: str) -> JSONResponse:
     given, in_list = body.chosen, isinstance(body.inputs, list)
-    if given.prompt_name is not None:
-        raise WrongField("prompt_name: the model has no prompts; put the prompt before each text")
     requests = requests_of(body, model.description)
-    refuse_blank([request.text for request in requests], "inputs")
+    texts = [request.text for request in requests]
+    refuse_blank(texts, "inputs")
+    refuse_labels(requests[0].candidate_labels, requests[0].hypothesis_template, texts)
+    if prompt := prompt_of(model.description, given.prompt_name):
+        requests = [request._replace(text=prompt + request.text) for request in requests]
     answers = all_answered(await served.answer(model, requests), "inputs")
     truncation = Truncation(False not in (given.truncate, given.truncation), given.truncation_direction)
     truncation.check(answers, model.description, "inputs", in_list)

@@ -55,7 +55,7 @@ class EmbedBody(_Body):
     inputs: Annotated[str | list[str], one_of("a text or a list of texts")]
     normalize: bool = Field(True, description="Whether vectors are scaled to length 1.")
     dimensions: int | None = Field(None, ge=1, description="Numbers of a vector that are kept, from its first on.")
-    prompt_name: str | None = Field(None, description="Always refused: the models have no prompts.")
+    prompt_name: str | None = Field(None, description="Name of the model's prompt that precedes each text.")
 
     @property
     def in_batch(self) -> bool:

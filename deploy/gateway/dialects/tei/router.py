@@ -10,8 +10,8 @@ from labelstream.deploy.gateway.dialects.tei.errors import EmptyBatch, ErrorResp
 from labelstream.deploy.gateway.dialects.tei.info import DEFAULT_LIMITS, Info, Limits, info_of
 from labelstream.deploy.gateway.dialects.tei.metrics import CONTENT_TYPE, TeiMetrics
 from labelstream.deploy.gateway.envelopes import DialectRouter, path_model
-from labelstream.deploy.gateway.served import Model, NotReady, Served, WrongField
-from labelstream.deploy.gateway.texts import all_answered, refuse_blank
+from labelstream.deploy.gateway.served import Model, NotReady, Served
+from labelstream.deploy.gateway.texts import all_answered, prompt_of, refuse_blank
 from labelstream.deploy.gateway.truncation import Truncation
 from labelstream.workers.classifier import Answered, Embedding, Prediction, Request
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName
@@ -29,7 +29,7 @@ def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
     async def answers_to(
         kind: str, body: PredictBody | EmbedBody, model: Model, requests: list[Request]
     ) -> list[Answered]:
-        refuse_blank([request.text for request in requests], "inputs")
+        refuse_blank([sequence.text for sequence in body.sequences], "inputs")
         answers = all_answered(await served.answer(model, requests), "inputs")
         metrics.answered(kind, answers)
         truncation = Truncation(body.truncate is not False, body.truncation_direction)
@@ -51,11 +51,10 @@ def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
         with metrics.request("embed", body.in_batch):
             if not body.sequences:
                 raise EmptyBatch("inputs: the list is empty; send at least one text")
-            if body.prompt_name is not None:
-                raise WrongField("prompt_name: the model has no prompts; put the prompt before each text")
             model = await served.model(name, [TaskName.EMBEDDING])
+            prompt = prompt_of(model.description, body.prompt_name)
             options = Request("", dimensions=body.dimensions, normalize=body.normalize)
-            requests = [options._replace(text=sequence.text) for sequence in body.sequences]
+            requests = [options._replace(text=prompt + sequence.text) for sequence in body.sequences]
             found = await answers_to("embed", body, model, requests)
             return JSONResponse([answer.vector for answer in found if isinstance(answer, Embedding)])
 

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from labelstream.deploy.gateway.served import WrongField
-from labelstream.deploy.gateway.texts import TextFailed, all_answered, refuse_blank, refuse_labels
+from labelstream.deploy.gateway.texts import TextFailed, all_answered, prompt_of, refuse_blank, refuse_labels
 from labelstream.workers.classifier import Fault, Prediction, RecordError
+from tests.support.task_descriptions import EMBEDDING
 
 GOOD = Prediction(("a",), (1.0,), 3, False, "r")
 
@@ -61,3 +64,12 @@ def test_wrong_labels_are_refused(labels: list[str] | None, template: str | None
 def test_good_labels_pass() -> None:
     refuse_labels(["a", "b"], "This is {}.", ["text"])
     refuse_labels(None, None, [])
+
+
+def test_prompt_is_that_of_its_name() -> None:
+    description = replace(EMBEDDING, prompts={"query": "q: ", "passage": "p: "})
+    assert (prompt_of(description, "query"), prompt_of(EMBEDDING, None)) == ("q: ", "")
+    with pytest.raises(WrongField, match="prompt_name: unknown prompt; the model's prompts are query, passage"):
+        prompt_of(description, "other")
+    with pytest.raises(WrongField, match="the model's prompts are none"):
+        prompt_of(EMBEDDING, "query")

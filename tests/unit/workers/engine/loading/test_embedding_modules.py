@@ -118,11 +118,17 @@ def test_unsupported_settings_are_named(repository: Path) -> None:
     assert "puts the prompt 'query' before each text" in refusal(repository, task="feature-extraction")
     write(repository / "config_sentence_transformers.json", {**settings, "default_prompt_name": "none"})
     write(repository / "sentence_bert_config.json", {"do_lower_case": True})
-    assert modules_of("m", repository, make_tokenizer("bert")) == EmbeddingModules()
+    assert modules_of("m", repository, make_tokenizer("bert")) == EmbeddingModules(prompts=settings["prompts"])
     make_tokenizer("bert", cased=True).save_pretrained(repository)
     assert "do_lower_case is true" in refusal(repository, task="feature-extraction")
     write(repository / "sentence_bert_config.json", {"transformer_task": "any-to-any"})
     assert "transformer_task is any-to-any" in refusal(repository, task="feature-extraction")
+
+
+def test_prompts_outside_of_the_vector_are_left_out(repository: Path) -> None:
+    write(repository / "config_sentence_transformers.json", {"prompts": {"query": "query: "}})
+    listed(repository, pooling={"pooling_mode_mean_tokens": True, "include_prompt": False})
+    assert modules_of("m", repository, make_tokenizer("bert")).prompts == {}
 
 
 @pytest.mark.parametrize("broken", [{}, [1], [{"type": "a.Transformer"}], None])

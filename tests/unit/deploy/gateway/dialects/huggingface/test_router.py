@@ -177,6 +177,11 @@ def test_options_of_a_cache_and_a_user_change_nothing(url: str) -> None:
     assert post(url, f"/models/{CLASSIFIER}", GOOD, headers, **rest) == post(url, f"/models/{CLASSIFIER}", GOOD)
 
 
+def test_prompt_precedes_each_text(url: str) -> None:
+    hf = client(url, EMBEDDER)
+    assert hf.feature_extraction("good", prompt_name="query") == pytest.approx(hf.feature_extraction("query: good"))
+
+
 LONG = "good " * 300
 
 
@@ -194,8 +199,19 @@ LONG = "good " * 300
         ("/", {"inputs": "a", "parameters": {"top_k": 0}}, 422, "parameters.top_k: must be greater than or equal to 1"),
         (f"/models/{CLASSIFIER}", {"inputs": "a", "normalize": True}, 422, "inputs[0]: the task text-classification"),
         (f"/models/{MASKED}", {"inputs": "a"}, 422, "inputs[0]: the text has no [MASK]"),
+        (
+            f"/models/{NLI}",
+            {"inputs": "a", "parameters": {"candidate_labels": ["x"] * 1_001}},
+            422,
+            "1001 candidate labels exceed",
+        ),
         (f"/models/{NLI}", {"inputs": "a"}, 422, "inputs[0]: no candidate_labels"),
-        (f"/models/{EMBEDDER}", {"inputs": "a", "prompt_name": "q"}, 422, "prompt_name: the model has no prompts"),
+        (
+            f"/models/{EMBEDDER}",
+            {"inputs": "a", "prompt_name": "q"},
+            422,
+            "prompt_name: unknown prompt; the model's prompts are query",
+        ),
         (f"/models/{EMBEDDER}", {"inputs": "a", "dimensions": 99}, 422, "inputs[0]: dimensions is 99; the model's"),
         (f"/models/{EMBEDDER}", {"inputs": LONG, "truncate": False}, 422, "inputs: the text has more than 64 tokens"),
         (f"/models/{EMBEDDER}", {"inputs": ["a", LONG], "truncate": False}, 413, "inputs[1]: the text has more than"),
@@ -242,7 +258,7 @@ BODIES = bodies(
     truncate=st.booleans(),
     truncation_direction=st.sampled_from(["left", "right"]),
     dimensions=st.integers(0, 40),
-    prompt_name=WORDS,
+    prompt_name=st.just("query") | WORDS,
     options=JSON,
 )
 PATHS = ("/", *(f"/models/{name}" for name in (CLASSIFIER, TOPICS, NLI, MASKED, EMBEDDER, "other")))

@@ -127,6 +127,11 @@ def test_embed_equals_the_pipeline(small: EngineServed, url: str) -> None:
         assert np.array(post(url, "/embed", GOOD, normalize=False, **rest)) == pytest.approx(cut[:1], abs=1e-5)
 
 
+def test_prompt_precedes_each_text(url: str) -> None:
+    expected = post(url, "/embed", ["query: good", "query: bad"])
+    assert np.array(post(url, "/embed", ["good", "bad"], prompt_name="query")) == pytest.approx(np.array(expected))
+
+
 LONG = "good " * 300
 
 
@@ -154,7 +159,7 @@ LONG = "good " * 300
         ("/embed", {"inputs": [1]}, 422, "Validation", "inputs: must be a text or a list of texts"),
         ("/embed", {"inputs": "a", "dimensions": 0}, 422, "Validation", "dimensions: must be greater than or equal"),
         ("/embed", {"inputs": "a", "dimensions": 99}, 422, "Tokenizer", "inputs[0]: dimensions is 99; the model's"),
-        ("/embed", {"inputs": "a", "prompt_name": "query"}, 422, "Validation", "prompt_name: the model has no prompts"),
+        ("/embed", {"inputs": "a", "prompt_name": "x"}, 422, "Validation", "prompt_name: unknown prompt; the model's"),
         ("/embed", {"inputs": LONG, "truncate": False}, 422, "Validation", "inputs: the text has more than 64"),
     ],
 )
@@ -230,7 +235,7 @@ EMBED = bodies(
     normalize=st.booleans(),
     truncate=st.booleans(),
     dimensions=st.integers(0, 40),
-    prompt_name=WORDS,
+    prompt_name=st.just("query") | WORDS,
 )
 MODELS = ("", *(f"/models/{name}" for name in (CLASSIFIER, TOPICS, NLI, MASKED, EMBEDDER, "other")))
 
