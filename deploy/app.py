@@ -6,7 +6,7 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application
-from ray.serve.config import RequestRouterConfig
+from ray.serve.config import AutoscalingConfig, RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
 from labelstream.deploy.control.control_plane import ControlPlane
@@ -16,8 +16,9 @@ from labelstream.deploy.deployments.gpus import num_gpus
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.deployments.stream_worker import MakeWorker, StreamWorker
 from labelstream.deploy.deployments.version import file_of, files_of, version_of
+from labelstream.deploy.gateway.http_gateway import HttpGateway
 from labelstream.deploy.model_client.least_loaded_router import LeastOutstandingRequests
-from labelstream.deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
+from labelstream.deploy.names import BOARD, GATEWAY, model_deployment, pipeline_deployment, used_models
 from labelstream.deploy.observability import tracing
 from labelstream.workers.config_file import load_settings, read_config_file, without_secrets
 from labelstream.workers.errors import ConfigError
@@ -25,6 +26,8 @@ from labelstream.workers.settings import HttpSettings, LogSettings, ModelSetting
 
 # Seconds that PipelineWorker.stop may take after the drain: commit, leave the group, close the producer.
 STOP_MARGIN_S = 30.0
+REFUSED_AT_ONCE = 64  # requests above http.max_ongoing_requests that a gateway replica refuses at once
+UPSCALE_S, DOWNSCALE_S = 5.0, 120.0  # of gateway replicas
 MIN_ONGOING_CALLS = 64
 ROUTER = RequestRouterConfig(request_router_class=LeastOutstandingRequests)  # type: ignore[arg-type]
 # The period is also how soon a dead replica is noticed. From a SIGKILL to the next replica's constructor (five runs
@@ -70,7 +73,7 @@ def application(
     scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
     # The control plane's decisions depend on the counts if any of them may change.
     version = version_of(ControlPlane, config if scaled else uncounted)
-    return _deployment(
+    board = _deployment(
         ControlPlane,
         BOARD,
         version,
@@ -80,6 +83,49 @@ def application(
         user_config=UserConfig(owner=owner, config=config, drain_timeout_s=drain_timeout_s),
         **({"autoscaling_config": serve_policies.config(serve_policies.PublishTargetsPolicy, 1, 1)} if scaled else {}),
     ).bind(workers, config)
+    # The application's root gets the requests of Serve's HTTP proxies.
+    return board if settings.http is None else _gateway(settings, settings.http, config, models, board, reserve)
+
+
+def route_prefix(settings: Settings) -> str | None:
+    """The application's HTTP route; None: no route."""
+    return None if settings.http is None else "/"
+
+
+def _gateway(
+    settings: Settings,
+    http: HttpSettings,
+    config: dict[str, Any],
+    models: Mapping[str, Application],
+    board: Application,
+    reserve: bool,
+) -> Application:
+    """`config`: `settings` without secrets."""
+    config = {section: part for section, part in config.items() if section not in ("kafka", "pipelines")}
+    uncounted = _without_counts(config)
+    uncounted["http"] = {key: value for key, value in config.get("http", {}).items() if key != "replicas"}
+    counts: dict[str, Any] = {"num_replicas": http.replicas.min}
+    if http.replicas.max > http.replicas.min:
+        counts = {
+            "autoscaling_config": AutoscalingConfig(
+                min_replicas=http.replicas.min,
+                max_replicas=http.replicas.max,
+                target_ongoing_requests=max(1, http.max_ongoing_requests // 2),
+                upscale_delay_s=UPSCALE_S,
+                downscale_delay_s=DOWNSCALE_S,
+            )
+        }
+    return _deployment(
+        HttpGateway,
+        GATEWAY,
+        version_of(HttpGateway, uncounted, file_of(http.token_file)),
+        settings.logs,
+        ray_actor_options={"num_cpus": 1 if reserve else 0},
+        # The gateway refuses requests above its own limit with the right status; Serve would queue them.
+        max_ongoing_requests=http.max_ongoing_requests + REFUSED_AT_ONCE,
+        graceful_shutdown_timeout_s=http.timeout_s + STOP_MARGIN_S,
+        **counts,
+    ).bind(config, dict(models), board)
 
 
 def _drain_timeout_s(pipelines: Iterable[PipelineSettings], http: HttpSettings | None) -> float:

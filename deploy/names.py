@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # the command's help must not import pydantic
 
 APP = "labelstream"
 BOARD = "board"
+GATEWAY = "gateway"
 
 
 class Topics(NamedTuple):

@@ -30,7 +30,7 @@ from labelstream.deploy.control.reports import COMMAND_S, Outcome, Status
 from labelstream.deploy.control.serve_replicas import live_replicas
 from labelstream.deploy.control.worker_start import unjoined
 from labelstream.deploy.deployments.usable_cores import usable_cores
-from labelstream.deploy.names import APP, BOARD, is_pipeline, pipeline_deployment, used_models
+from labelstream.deploy.names import APP, BOARD, GATEWAY, is_pipeline, pipeline_deployment, used_models
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import PipelineSettings, Settings
 from labelstream.workers.stream.supervision.commands import Command
@@ -58,7 +58,7 @@ def ray_for(
     metrics: MetricsAddress | None = None,
     on_log: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Ray with Serve and without HTTP: a new one for the duration of the context, or the cluster at `address`.
+    """Ray with Serve: a new one for the duration of the context, or the cluster at `address`.
 
     A new Ray listens on loopback and has a token of its own, if `use_run_folder` has prepared this process.
 
@@ -77,18 +77,18 @@ def ray_for(
         else:
             join(address)
             _warn_of_labels(settings)
-        with _serve(address is None, on_log):
+        with _serve(settings, address is None, on_log):
             yield
 
 
 @contextmanager
-def _serve(local: bool, on_log: Callable[[str], None] | None) -> Iterator[None]:
+def _serve(settings: Settings, local: bool, on_log: Callable[[str], None] | None) -> Iterator[None]:
     """Serve on the connected Ray. At the end this process leaves; a local Ray first drains its pipelines."""
     # ray.init installs a handler for SIGTERM that aborts the process and everything in it.
     with handling((signal.SIGTERM,), interrupt):
         logs = None if on_log is None else WorkerLogs(on_log, source_of(local))
         try:
-            start_serve(everywhere=not local)
+            start_serve(settings, everywhere=not local)
             yield
         finally:
             with handling((signal.SIGINT, signal.SIGTERM), Patience()):
@@ -101,15 +101,19 @@ def _serve(local: bool, on_log: Callable[[str], None] | None) -> Iterator[None]:
                     _leave()  # everything inside ends at once, Serve as well: nothing is in flight
 
 
-def start_serve(everywhere: bool) -> None:
+def start_serve(settings: Settings, everywhere: bool) -> None:
     """Start Serve on the connected Ray, unless it runs. `everywhere`: all nodes must have this version of Labelstream.
 
-    Raises StartError.
+    Serve's HTTP proxies run only if the settings have HTTP: docs/adr/0011-http-proxy-on-demand.md. Raises StartError,
+    also if a running Serve listens elsewhere.
     """
+    from labelstream.deploy.gateway.proxy.options import check_proxy, proxy_options
+
     if everywhere:
         check_installed()
-    # No proxy: docs/adr/0011-no-http-proxy.md.
-    serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
+    serve.start(**proxy_options(settings.http), logging_config=LoggingConfig(log_level="WARNING"))
+    if settings.http is not None:
+        check_proxy(settings.http)
 
 
 def deploy(
@@ -127,11 +131,12 @@ def deploy(
     Raises StartError, or the LabelstreamError that a replica raised, in one line. A failed application stays deployed
     until `undeploy` or the end of `ray_for`.
     """
-    from labelstream.deploy.app import application  # not needed by `status`, which starts faster without
+    from labelstream.deploy.app import application, route_prefix  # not needed by `status`, which starts faster without
 
     before = serve.status().applications.get(APP)
     stale = {} if before is None else {name: found.message for name, found in before.deployments.items()}
-    target = serve.RunTarget(target=app or application(settings, owner=owner), name=APP, route_prefix=None)
+    app = app or application(settings, owner=owner)
+    target = serve.RunTarget(target=app, name=APP, route_prefix=route_prefix(settings))
     serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
     deadline, again_at = time.monotonic() + timeout_s, time.monotonic() + PROGRESS_S
     seen: dict[str, str] = {}
@@ -217,10 +222,12 @@ def deployed() -> Deployed | None:
     return Deployed(**found)
 
 
-def drain(without: Collection[str] = ()) -> bool:
-    """Stop all workers after their messages in flight, while the models still answer. True if everything was finished.
+def drain(without: Collection[str] = (), gateway: bool = True) -> bool:
+    """Stop all workers and the gateway after what is in flight, while the models still answer. True if everything was
+    finished.
 
-    `without`: pipelines that go on.
+    - `without`: pipelines that go on.
+    - `gateway`: whether the gateway stops.
     """
     from labelstream.deploy.app import STOP_MARGIN_S
 
@@ -230,7 +237,7 @@ def drain(without: Collection[str] = ()) -> bool:
     kept = {pipeline_deployment(name) for name in without}
     pending: list[Any] = []
     for name in serve.status().applications[APP].deployments:
-        if not is_pipeline(name) or name in kept:
+        if not (is_pipeline(name) or (gateway and name == GATEWAY)) or name in kept:
             continue
         try:
             pending.append(serve.get_deployment_handle(name, APP).broadcast("drain"))
@@ -244,7 +251,7 @@ def drain(without: Collection[str] = ()) -> bool:
             results = response.results(timeout_s=remaining_s, return_exceptions=True)
             drained = drained and all(result is True for result in results)
         except (RayServeException, RayError, TimeoutError) as error:
-            logger.debug("a pipeline could not be drained: %s", error)
+            logger.debug("a deployment could not be drained: %s", error)
             drained = False
     return drained
 
@@ -282,7 +289,10 @@ def _quiet() -> None:
 
 
 def _start_local(settings: Settings, collects_metrics: bool) -> None:
+    from labelstream.deploy.gateway.proxy.options import guard_proxies
+
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    guard_proxies(os.environ)
     bypass_proxies()
     with _telling("starting Ray"):
         try:
@@ -362,7 +372,8 @@ def _reserved_cpus(settings: Settings) -> int:
     from starting.
     """
     models = sum(settings.models[name].replicas.max * settings.models[name].num_cpus for name in used_models(settings))
-    return math.ceil(models) + sum(pipeline.workers.max for pipeline in settings.pipelines.values())
+    gateways = 0 if settings.http is None else settings.http.replicas.max
+    return math.ceil(models) + gateways + sum(pipeline.workers.max for pipeline in settings.pipelines.values())
 
 
 def _waiting(

@@ -13,6 +13,7 @@ from labelstream.deploy.control.backlog_outage import BacklogOutage
 from labelstream.deploy.control.reports import (
     BacklogStatus,
     ModelReport,
+    PlacedGatewayReport,
     PlacedModelReport,
     PlacedPipelineReport,
     Reports,
@@ -21,8 +22,15 @@ from labelstream.deploy.control.reports import (
 from labelstream.deploy.control.scaling.estimator import Estimate, Estimator
 from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.deploy.control.scaling.policy import Decision, Policy
-from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
-from labelstream.deploy.names import by_deployment, used_models
+from labelstream.deploy.control.scaling.readings import (
+    Backlog,
+    HttpCounts,
+    PipelineReadings,
+    Readings,
+    ReplicaCounts,
+    WorkerCounts,
+)
+from labelstream.deploy.names import GATEWAY, by_deployment, used_models
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.backlog import Standing
@@ -36,7 +44,7 @@ BACKLOG_KEPT_S = 5.0
 NOTHING = Decision({}, {}, {}, {})  # no decision: all numbers stay
 
 ReadBacklog = Callable[[], Mapping[str, Mapping[int, Standing]]]
-Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
+Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport, PlacedGatewayReport)
 Show = Callable[
     [ScalingStatus, Mapping[str, Mapping[str, WorkerReport]], Mapping[str, Mapping[str, ModelReport]]], None
 ]
@@ -58,6 +66,7 @@ def rules_of(settings: Settings) -> Rules:
             )
             for name, pipeline in settings.pipelines.items()
         },
+        settings.http is not None,
     )
 
 
@@ -181,11 +190,20 @@ class Autoscaler:
             }
             for name in self._rules.models
         }
-        return Readings(now, pipelines, models)
+        return Readings(now, pipelines, models, _http(reports.get("gateway", {}).get(GATEWAY, {})))
 
 
 def _fresh(reports: Mapping[str, Placed]) -> dict[str, Placed]:
     return {replica: stats for replica, stats in reports.items() if stats.get("age_s", 0.0) < FRESH_S}
+
+
+def _http(gateways: Mapping[str, PlacedGatewayReport]) -> dict[str, dict[str, HttpCounts]]:
+    """Counts of each model by gateway replica."""
+    found: dict[str, dict[str, HttpCounts]] = {}
+    for replica, stats in _fresh(gateways).items():
+        for model, counts in stats["models"].items():
+            found.setdefault(model, {})[replica] = HttpCounts(counts["texts"], counts["tokens"], counts["waiting"])
+    return found
 
 
 def _backlog(asked: Mapping[int, Standing], workers: Mapping[str, WorkerReport]) -> dict[int, Backlog]:

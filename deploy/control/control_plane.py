@@ -25,6 +25,7 @@ from labelstream.deploy.control.reports import (
     Answers,
     Kind,
     Outcome,
+    PlacedGatewayReport,
     PlacedModelReport,
     PlacedPipelineReport,
     Reports,
@@ -48,7 +49,7 @@ SILENT_S = 10.0  # commands do not wait for a worker that is silent for this lon
 RATES = {"pipelines": ("messages_in", "results_out"), "models": ("sequences", "busy_s")}  # counters with a rate
 RATE_REPORTS = 4  # a rate covers the time between the first and the last of these reports
 
-Report = PlacedPipelineReport | PlacedModelReport
+Report = PlacedPipelineReport | PlacedModelReport | PlacedGatewayReport
 
 
 class _PendingCommand(NamedTuple):
@@ -111,7 +112,7 @@ class ControlPlane:
         return self._deployed
 
     async def report(self, kind: Kind, name: str, replica: str, stats: Report, answers: Answers | None = None) -> Told:
-        """Store the report of one replica. `kind`: "pipelines" | "models"; `name`: as in the config.
+        """Store the report of one replica. `name`: as in the config, or that of the gateway.
 
         `answers`: answers to earlier commands, by command id. Returns the commands that this worker has not answered,
         the number of calls in flight and the seconds until the next report.
@@ -119,7 +120,7 @@ class ControlPlane:
         now = self._clock()
         self._latest[kind, name, replica] = (now, stats)
         self._ended.pop((name, replica), None)
-        counters = {key: cast("float", stats[key]) for key in RATES[kind] if key in stats}
+        counters = {key: cast("float", stats[key]) for key in RATES.get(kind, ()) if key in stats}
         self._counters.setdefault((kind, name, replica), deque(maxlen=RATE_REPORTS)).append((now, counters))
         orders = self._orders.get(name, {}) if kind == "pipelines" else {}
         for order_id, answer in (answers or {}).items():
@@ -207,7 +208,11 @@ class ControlPlane:
         for (kind, name, replica), (at, stats) in sorted(latest.items(), key=lambda entry: entry[0]):
             first_at, counters = self._counters[kind, name, replica][0]
             before = {"before": {"age_s": round(now - first_at, 1), **counters}} if counters and first_at < at else {}
-            reports[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **before, **stats}
+            reports.setdefault(kind, {}).setdefault(name, {})[replica] = {
+                "age_s": round(now - at, 1),
+                **before,
+                **stats,
+            }
         return cast("Reports", reports)  # the kind decides the type of the reports
 
     async def note(self, replica: str, ticket: str | None) -> None:

@@ -11,7 +11,16 @@ from typing import Any, Generic, TypeVar
 
 from ray import serve
 
-from labelstream.deploy.control.reports import Answers, Kind, ModelReport, Order, PipelineReport, Place, Told
+from labelstream.deploy.control.reports import (
+    Answers,
+    GatewayReport,
+    Kind,
+    ModelReport,
+    Order,
+    PipelineReport,
+    Place,
+    Told,
+)
 from labelstream.deploy.names import BOARD
 from labelstream.deploy.observability.metrics.export import Exporter
 from labelstream.deploy.observability.metrics.samples import Sample
@@ -21,7 +30,7 @@ from labelstream.workers.stream.supervision.commands import Command, CommandAnsw
 logger = logging.getLogger(__name__)
 REPORT_S, MAX_REPORT_S = 1.0, 5.0
 NOTE_TIMEOUT_S = 10.0
-Report = TypeVar("Report", PipelineReport, ModelReport)
+Report = TypeVar("Report", PipelineReport, ModelReport, GatewayReport)
 TakeCommand = Callable[[Command, float], "Future[CommandAnswer]"]
 
 
@@ -85,7 +94,7 @@ class Reporter(Generic[Report]):
     ) -> None:
         context = serve.get_replica_context()
         self._app, self._replica = context.app_name, context.replica_id.unique_id
-        self._kind, self._name = kind, context.deployment.partition("-")[2]
+        self._kind, self._name = kind, context.deployment.partition("-")[2] or context.deployment
         self._stats, self._interval_s = stats, interval_s
         self._place: Place = {"replica": self._replica, "node": socket.gethostname(), "pid": os.getpid()}
         self._samples, self._exporter = samples, exporter or Exporter()

@@ -13,7 +13,7 @@ from labelstream.workers.stream.supervision.commands import Command
 if TYPE_CHECKING:  # importing numpy would slow each command's start
     from labelstream.workers.histogram import Buckets
 
-Kind = Literal["pipelines", "models"]
+Kind = Literal["pipelines", "models", "gateway"]
 COMMAND_S, ANSWER_S = 30.0, 3.0  # COMMAND_S includes ANSWER_S, the time for the answers to arrive
 
 
@@ -96,10 +96,35 @@ class ModelReport(BatcherCounts):
     memory_bytes: dict[str, int]
 
 
+class RequestCounts(TypedDict):
+    """`requests`: by dialect and status. `latency_s`: by dialect, until the response began."""
+
+    in_flight: int
+    requests: dict[str, dict[str, int]]
+    latency_s: "dict[str, Buckets]"
+
+
+class ModelCounts(TypedDict):
+    """Texts and tokens that a gateway submitted to a model, and texts that wait for their answers."""
+
+    texts: int
+    tokens: int
+    waiting: int
+
+
+class GatewayReport(RequestCounts):
+    """Report of a gateway replica. `models`: by name."""
+
+    models: dict[str, ModelCounts]
+
+
 class PlacedPipelineReport(PipelineReport, Place): ...
 
 
 class PlacedModelReport(ModelReport, Place): ...
+
+
+class PlacedGatewayReport(GatewayReport, Place): ...
 
 
 class PartitionBacklog(TypedDict):
@@ -141,6 +166,7 @@ class Reports(TypedDict):
 
     pipelines: dict[str, dict[str, PlacedPipelineReport]]
     models: dict[str, dict[str, PlacedModelReport]]
+    gateway: NotRequired[dict[str, dict[str, PlacedGatewayReport]]]
 
 
 class Status(Reports):

@@ -23,7 +23,10 @@ class DialectRouter(APIRouter):
 
     - `error_body`: the JSON body of an error response.
     - `by_model`: the routes stand at the root and below /models/NAME; see `path_model`.
+    - `name`: the dialect's name in metrics.
     """
+
+    name = "other"
 
     def __init__(self, error_body: ErrorBody, by_model: bool = True) -> None:
         super().__init__()
@@ -45,7 +48,7 @@ class Envelopes:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._found: list[tuple[Any, ErrorBody]] = []  # the pattern of a path, and its envelope
+        self._found: list[tuple[Any, DialectRouter]] = []  # the pattern of a path, and its router
         app.add_exception_handler(RequestRefused, self._refused)
         app.add_exception_handler(RequestValidationError, self._invalid)
         app.add_exception_handler(HTTPException, self._http)
@@ -61,11 +64,20 @@ class Envelopes:
         self._app.include_router(router, prefix=prefix, **options)
         for route in router.routes:
             if isinstance(route, APIRoute):
-                self._found.append((compile_path(prefix + route.path)[0], router.error_body))
+                self._found.append((compile_path(prefix + route.path)[0], router))
+
+    def dialect(self, path: str) -> str:
+        """Name of the dialect that owns `path`; `other` for none."""
+        router = self._router(path)
+        return DialectRouter.name if router is None else router.name
+
+    def _router(self, path: str) -> DialectRouter | None:
+        return next((router for pattern, router in self._found if pattern.match(path)), None)
 
     def response(self, path: str, error: RequestRefused) -> JSONResponse:
         """The response to a request of `path` that is refused with `error`."""
-        body = next((found for pattern, found in self._found if pattern.match(path)), plain_error)
+        router = self._router(path)
+        body = plain_error if router is None else router.error_body
         return JSONResponse(dict(body(error)), error.status, dict(error.headers))
 
     async def _refused(self, request: Request, error: Exception) -> JSONResponse:

@@ -71,6 +71,39 @@ class NotJson(RequestRefused):
     status = 400
 
 
+class UnsupportedEncoding(RequestRefused):
+    """The body has a content-encoding that the gateway does not unpack."""
+
+    status = 415
+
+
+class Unauthorized(RequestRefused):
+    """The token is missing or wrong."""
+
+    status = 401
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, {"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(RequestRefused):
+    """The header Host or Origin is not allowed."""
+
+    status = 403
+
+
+class SlowBody(RequestRefused):
+    """The body is not complete in `http.timeout_s`."""
+
+    status = 408
+
+
+class TooLarge(RequestRefused):
+    """The unpacked body has more than `http.max_request_bytes`."""
+
+    status = 413
+
+
 class UnknownModel(RequestRefused):
     """No model has this name. The message names the known models."""
 

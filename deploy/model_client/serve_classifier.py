@@ -97,7 +97,9 @@ class ServeClassifier:
         return self._tokens
 
     def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[Answers]":
-        """See `Classifier.submit`. Tokenizes in the calling thread."""
+        """See `Classifier.submit`. Tokenizes in the calling thread. A cancelled future costs no forward that has not
+        begun.
+        """
         span = tracing.call(self._name, len(requests))
         future: Future[Answers] = Future()
         if span.is_recording():
@@ -115,7 +117,6 @@ class ServeClassifier:
         return self._deaths.resume()
 
     def _submit(self, future: "Future[Answers]", requests: Sequence[Request], progress: Progress) -> None:
-        future.set_running_or_notify_cancel()  # a call in flight cannot be cancelled
         try:
             call, model = progress.kept, self._served.current
             if not isinstance(call, ServeCall) or call.model is not model:
@@ -161,9 +162,20 @@ class ServeClassifier:
     ) -> None:
         task = self._loop.create_task(self._answer(call, requests, progress))
         task.add_done_callback(partial(self._finish, future))
+        future.add_done_callback(partial(self._cancel, task))
+
+    def _cancel(self, task: "asyncio.Task[Answers]", future: "Future[Answers]") -> None:
+        if future.cancelled():
+            with self._changing:
+                if not self._closed:
+                    self._loop.call_soon_threadsafe(task.cancel)
 
     def _finish(self, future: "Future[Answers]", task: "asyncio.Task[Answers]") -> None:
-        if task.cancelled():
+        if not future.set_running_or_notify_cancel():
+            self._pending.discard(future)
+            if not task.cancelled():
+                task.exception()  # asyncio logs an exception that nobody takes
+        elif task.cancelled():
             self._resolve(future, InferenceError(f"model {self._name}: the classifier was closed"))
         elif (error := task.exception()) is not None:
             self._resolve(future, error)
@@ -176,7 +188,7 @@ class ServeClassifier:
         if not (may_pass_later(error) or isinstance(error, InferenceError)):
             logger.error("model %s: a call failed: %s", self._name, one_line(error))
         plain = type(error) is InferenceError
-        if not future.done():
+        if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
             future.set_exception(error if plain else InferenceError(f"model {self._name}: {one_line(error)}"))
 
     async def _answer(self, call: ServeCall, requests: Sequence[Request], progress: Progress) -> Answers:
@@ -207,13 +219,17 @@ class ServeClassifier:
             return
         running: set[asyncio.Task[None]] = set()
         failures: list[BaseException] = []
-        while running or (len(left) and not failures):
-            while len(left) and not failures and len(running) < PARTS_AT_ONCE:
-                count = work.first(left, max_rows, self._deadlines.part_tokens())
-                part, left = left[:count], left[count:]
-                running.add(asyncio.create_task(self._isolation.score(work, part)))
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            failures += [error for task in done if (error := task.exception()) is not None]
+        try:
+            while running or (len(left) and not failures):
+                while len(left) and not failures and len(running) < PARTS_AT_ONCE:
+                    count = work.first(left, max_rows, self._deadlines.part_tokens())
+                    part, left = left[:count], left[count:]
+                    running.add(asyncio.create_task(self._isolation.score(work, part)))
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                failures += [error for task in done if (error := task.exception()) is not None]
+        finally:
+            for task in running:  # left only if this call was cancelled
+                task.cancel()
         if failures:
             raise next((error for error in failures if isinstance(error, ModelChanged)), failures[0])
 

@@ -47,3 +47,20 @@ def model_report(**changes: Any) -> Any:
         "age_s": 0.1,
         **changes,
     }
+
+
+def gateway_report(**changes: Any) -> Any:
+    """Of a gateway replica that has answered two requests, as the control plane has it."""
+    histogram = Histogram()
+    histogram.observe([0.01, 0.2])
+    return {
+        "in_flight": 1,
+        "requests": {"azure": {"200": 1, "422": 1}},
+        "latency_s": {"azure": histogram.buckets()},
+        "models": {"m": {"texts": 2, "tokens": 9, "waiting": 1}},
+        "replica": "g1",
+        "node": "n1",
+        "pid": 9,
+        "age_s": 0.1,
+        **changes,
+    }

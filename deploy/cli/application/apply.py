@@ -89,7 +89,7 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
     started = time.monotonic()
     logger.info("joining Ray at %s", address)
     with runtime.joined(address), stops_on_signals():
-        runtime.start_serve(everywhere=run is None)
+        runtime.start_serve(settings, everywhere=run is None)
         found = runtime.deployed()
         if run is not None and found is None:
             raise StartError(
@@ -98,8 +98,8 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
         after = without_secrets(settings)
         owner = _owner_of(found, new_owner("apply", config, local=False), after)
         _say_changes(found, after, owner)
-        if found is not None:  # workers need their models to finish what is in flight
-            runtime.drain(without=settings.pipelines)
+        if found is not None:  # workers and the gateway need their models to finish what is in flight
+            runtime.drain(without=settings.pipelines, gateway=settings.http is None)
         try:
             runtime.deploy(settings, wait_s, on_progress=log_progress, owner=owner)
         except LabelstreamError:

@@ -4,7 +4,14 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+from labelstream.deploy.control.scaling.readings import (
+    Backlog,
+    HttpCounts,
+    PipelineReadings,
+    Readings,
+    ReplicaCounts,
+    WorkerCounts,
+)
 
 FAST_S, SLOW_S = 10.0, 60.0
 COUNTS_S = 30.0
@@ -46,10 +53,15 @@ class PipelineEstimate(NamedTuple):
 
 
 class ModelEstimate(NamedTuple):
-    """`replicas`: number of replicas that report. `tokens_per_s`: capacity of one replica; None if unknown."""
+    """`replicas`: number of replicas that report. `tokens_per_s`: capacity of one replica; None if unknown.
+
+    `http_per_s`, `http_waiting`: tokens of HTTP requests that arrive per second, and that wait for answers.
+    """
 
     replicas: int
     tokens_per_s: float | None
+    http_per_s: float = 0.0
+    http_waiting: float = 0.0
 
 
 class Estimate(NamedTuple):
@@ -74,7 +86,7 @@ class Estimator:
                 for name, found in readings.pipelines.items()
             },
             {
-                name: self._models.setdefault(name, _ModelHistory()).see(at, found)
+                name: self._models.setdefault(name, _ModelHistory()).see(at, found, readings.http.get(name, {}))
                 for name, found in readings.models.items()
             },
         )
@@ -107,15 +119,20 @@ class _Totals:
         (_, first), (_, last) = self._samples[0], self._samples[-1]
         return tuple(new - old for old, new in zip(first, last, strict=True))
 
+    def seconds(self) -> float:
+        """Length of the window of `growth`."""
+        return self._samples[-1][0] - self._samples[0][0]
+
 
 class _ModelHistory:
     """Capacity of one replica. Only full batches may lower the estimate: small batches run below capacity."""
 
     def __init__(self) -> None:
         self._totals = _Totals(3)
+        self._http = _Totals(1)
         self._tokens_per_s: float | None = None
 
-    def see(self, at: float, replicas: Mapping[str, ReplicaCounts]) -> ModelEstimate:
+    def see(self, at: float, replicas: Mapping[str, ReplicaCounts], http: Mapping[str, HttpCounts]) -> ModelEstimate:
         self._totals.add(
             at, {name: (counts.tokens, counts.busy_s, counts.batches) for name, counts in replicas.items()}
         )
@@ -125,7 +142,15 @@ class _ModelHistory:
         if busy_s >= MIN_BUSY_S:
             full_tokens = max((counts.full_tokens for counts in replicas.values()), default=0)
             self._learn(tokens / busy_s, tokens >= FULL_SHARE * full_tokens * batches)
-        return ModelEstimate(len(replicas), self._tokens_per_s)
+        return ModelEstimate(len(replicas), self._tokens_per_s, *self._see_http(at, http))
+
+    def _see_http(self, at: float, http: Mapping[str, HttpCounts]) -> tuple[float, float]:
+        """Tokens of HTTP requests: per second, and waiting."""
+        self._http.add(at, {name: (counts.tokens,) for name, counts in http.items()})
+        seconds = self._http.seconds()
+        texts, tokens = (sum(counts[field] for counts in http.values()) for field in (0, 1))
+        waiting = sum(counts.waiting for counts in http.values())
+        return self._http.growth()[0] / seconds if seconds else 0.0, waiting * (tokens / texts if tokens else 1.0)
 
     def _learn(self, tokens_per_s: float, full: bool) -> None:
         known = self._tokens_per_s

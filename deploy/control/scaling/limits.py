@@ -35,5 +35,8 @@ class PipelineRules(NamedTuple):
 
 
 class Rules(NamedTuple):
+    """`http`: whether a gateway uses all models as well."""
+
     models: Mapping[str, ModelRules]
     pipelines: Mapping[str, PipelineRules]
+    http: bool = False

@@ -24,6 +24,7 @@ USABLE = 0.9
 TREND_DEAD = 0.25  # slower growth within one start time is noise
 DOWN_S = 60.0
 IDLE_S = 300.0
+HTTP_WAIT_S = 2.0  # HTTP requests in flight should be answered within this time
 START_S = 60.0  # until a start has been measured
 MIN_START_S, MAX_START_S = 5.0, 900.0
 WORKER_USABLE = 0.75
@@ -84,16 +85,20 @@ class Policy:
             for pipeline, found in seen.pipelines.items()
             if name in self._rules.pipelines[pipeline].models
         }
-        if not users or any(found.stale for found in users.values()):
+        if not (users or self._rules.http) or any(found.stale for found in users.values()):
             reasons[model_deployment(name)] = "held: the brokers do not answer"
             return state.target
         busy = [found for found in users.values() if found.arrival_per_s or any(found.lag.values())]
         if model.tokens_per_s is None or any(not found.cost for found in busy):
             reasons[model_deployment(name)] = "its speed is not known yet"
-            return state.ask_for(seen.at, bounds.of(max(state.target, int(bool(busy)))))
-        demand = self._demand(name, users)
+            is_used = bool(busy) or model.http_waiting > 0
+            return state.ask_for(seen.at, bounds.of(max(state.target, int(is_used))))
+        http = _http_demand(model)
+        demand = Demand(*(a + b for a, b in zip(self._demand(name, users), http, strict=True)))
         wanted = _wanted(demand, model.tokens_per_s, state, seen.at, model.replicas)
-        within = self._within_reach(name, users, wanted, model.tokens_per_s)
+        # HTTP requests reach all replicas; calls in flight bound what the workers reach.
+        of_http = math.ceil((http.arrival / USABLE + http.per_lag) / model.tokens_per_s)
+        within = min(wanted, self._within_reach(name, users, wanted, model.tokens_per_s) + of_http)
         reasons[model_deployment(name)] = (
             f"{demand.backlog:.0f} tokens wait, {demand.arrival:.0f} arrive per second, a replica does "
             f"{model.tokens_per_s:.0f}: {wanted} replica{'s' * (wanted != 1)} needed"
@@ -152,6 +157,12 @@ class Policy:
             f"{len(found.lag)} partitions"
         )
         return min(state.follow(seen.at, rules.bounds.of(wanted)), max(rules.bounds.min, len(found.lag)))
+
+
+def _http_demand(model: ModelEstimate) -> Demand:
+    """Demand of HTTP requests. Each waits for its own text only, so no backlog of them may last."""
+    waiting = model.http_waiting
+    return Demand(waiting, model.http_per_s, 0.0, waiting / HTTP_WAIT_S, waiting / HTTP_WAIT_S)
 
 
 def skew(found: PipelineEstimate) -> str | None:

@@ -4,6 +4,7 @@ A simulator makes the same numbers, so that the same policy decides.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -45,9 +46,20 @@ class PipelineReadings(NamedTuple):
     workers: Mapping[str, WorkerCounts]
 
 
+class HttpCounts(NamedTuple):
+    """Counts of one gateway replica since its start: texts and tokens given to a model; `waiting`: texts without an
+    answer now.
+    """
+
+    texts: int
+    tokens: int
+    waiting: int
+
+
 class Readings(NamedTuple):
-    """All readings of one moment. `at`: monotonic seconds."""
+    """All readings of one moment. `at`: monotonic seconds. `http`: by model and gateway replica."""
 
     at: float
     pipelines: Mapping[str, PipelineReadings]
     models: Mapping[str, Mapping[str, ReplicaCounts]]
+    http: Mapping[str, Mapping[str, HttpCounts]] = MappingProxyType({})

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from labelstream.deploy.control.reports import ModelReport, PipelineReport, ScalingStatus
+from labelstream.deploy.control.reports import GatewayReport, ModelReport, PipelineReport, ScalingStatus
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.histogram import Buckets
 from labelstream.workers.stream.report import PartitionCounts, WorkerReport
@@ -57,6 +57,18 @@ def of_worker(pipeline: str, stats: PipelineReport) -> Iterator[Sample]:
         yield Sample("labelstream_micro_batch_stage_seconds", {**here, "stage": stage}, buckets)
     yield Sample("labelstream_commit_seconds", here, histograms["commit_s"])
     yield Sample("labelstream_transaction_seconds", here, histograms["transaction_s"])
+
+
+def of_gateway(stats: GatewayReport, replica: str) -> Iterator[Sample]:
+    for dialect, statuses in stats["requests"].items():
+        for status, count in statuses.items():
+            yield Sample("labelstream_http_requests", {"dialect": dialect, "status": status}, count)
+    for dialect, buckets in stats["latency_s"].items():
+        yield Sample("labelstream_http_request_seconds", {"dialect": dialect}, buckets)
+    for model, counts in stats["models"].items():
+        yield Sample("labelstream_http_texts", {"model": model}, counts["texts"])
+        yield Sample("labelstream_http_texts_waiting", {"model": model, "replica": replica}, counts["waiting"])
+    yield Sample("labelstream_http_requests_in_flight", {"replica": replica}, stats["in_flight"])
 
 
 def of_model(model: str, stats: ModelReport, replica: str) -> Iterator[Sample]:

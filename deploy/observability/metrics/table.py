@@ -145,4 +145,27 @@ MODEL = (
     ),
 )
 
-METRICS = {metric.name: metric for metric in (*WORKER, *BOARD, *MODEL)}
+GATEWAY = (
+    Metric("labelstream_http_requests", "counter", ("dialect", "status"), "HTTP requests, by dialect and status"),
+    Metric(
+        "labelstream_http_request_seconds",
+        "histogram",
+        ("dialect",),
+        "Time from an HTTP request's arrival at the gateway to the start of its response",
+    ),
+    Metric("labelstream_http_texts", "counter", _MODEL, "Texts of HTTP requests that were sent to a model"),
+    Metric(
+        "labelstream_http_texts_waiting",
+        "gauge",
+        ("model", "replica"),
+        "Texts of HTTP requests that wait for a model's answer, by gateway replica",
+    ),
+    Metric(
+        "labelstream_http_requests_in_flight",
+        "gauge",
+        ("replica",),
+        "HTTP requests that a gateway replica is handling",
+    ),
+)
+
+METRICS = {metric.name: metric for metric in (*WORKER, *BOARD, *MODEL, *GATEWAY)}

@@ -44,6 +44,38 @@ def test_one_application_holds_everything_that_is_used() -> None:
     )
 
 
+def test_models_alone_need_http_and_no_kafka() -> None:
+    config = {"models": TREE["models"], "http": {"max_ongoing_requests": 10, "timeout_s": 40}}
+    found = deployments(app.build(config))
+    assert set(found) == {"board", "gateway", "model-small", "model-large", "model-unused"}
+    assert found["gateway"]._deployment_config.max_ongoing_requests == 10 + app.REFUSED_AT_ONCE
+    assert found["gateway"]._deployment_config.graceful_shutdown_timeout_s == 40 + app.STOP_MARGIN_S
+
+
+def test_gateway_is_the_root_that_gets_requests() -> None:
+    with_http = load_settings({**TREE, "http": {}})
+    built = build_app(app.application(with_http), name="test", default_runtime_env=None)
+    assert built.ingress_deployment_name == "gateway"
+    assert app.route_prefix(with_http) == "/"
+    assert app.route_prefix(load_settings(TREE)) is None
+
+
+def test_gateway_replicas_follow_the_ongoing_requests() -> None:
+    http = {"replicas": {"min": 1, "max": 3}, "max_ongoing_requests": 10}
+    gateway = deployments(app.build({**TREE, "http": http}))["gateway"]
+    scaling = gateway._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas, scaling.target_ongoing_requests) == (1, 3, 5)
+    fixed = deployments(app.build({**TREE, "http": {**http, "replicas": 2}}))["gateway"]
+    assert fixed.num_replicas == 2
+    assert fixed.version == gateway.version
+
+
+def test_token_stays_out_of_the_gateways_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_HTTP__TOKEN", "hunter2")
+    gateway = deployments(app.build({**TREE, "http": {}}))["gateway"]
+    assert "hunter2" not in repr(gateway.init_args)
+
+
 def test_change_of_http_restarts_no_worker_and_no_model() -> None:
     before, after = (deployments(app.build({**TREE, "http": {"timeout_s": timeout_s}})) for timeout_s in (9, 8))
     assert before["pipeline-one"].version == after["pipeline-one"].version

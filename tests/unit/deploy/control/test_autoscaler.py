@@ -11,7 +11,7 @@ from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.backlog import Standing
-from tests.support.reports import model_report, pipeline_report
+from tests.support.reports import gateway_report, model_report, pipeline_report
 
 
 def settings(**pipeline: Any) -> Settings:
@@ -120,3 +120,20 @@ def test_a_bug_leaves_everything_as_it_is(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_worker_that_holds_a_partition_knows_it_better(own: Any, lag: int) -> None:
     workers = {"w": pipeline_report(partitions={} if own is None else {3: own}), "other": pipeline_report()}
     assert _backlog({3: Standing(100, 70)}, workers)[3].lag == lag
+
+
+def test_http_requests_count_without_a_pipeline() -> None:
+    now = 0.0
+    config = {"models": {"m": {"source": "a/b", "replicas": {"min": 0, "max": 9}}}, "http": {}}
+
+    def reports() -> Reports:
+        tokens = int(now * 32_000)
+        gateway = gateway_report(models={"m": {"texts": tokens // 32, "tokens": tokens, "waiting": 0}})
+        models = {"m": {"r": model_report(tokens=tokens, busy_s=now / 2)}}
+        return {"pipelines": {}, "models": models, "gateway": {"gateway": {"g": gateway}}}
+
+    made = Autoscaler(load_settings(config), reports, dict, clock=lambda: now)
+    for _ in range(400):
+        now += 1
+        made.look()
+    assert made.targets() == {"model-m": 1}

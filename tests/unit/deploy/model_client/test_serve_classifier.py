@@ -27,6 +27,7 @@ from tests.support.slow_model import (
     connected,
     insist,
 )
+from tests.support.streams import wait_until
 
 Connect = Callable[..., ServeClassifier]
 
@@ -260,3 +261,20 @@ def test_a_panic_of_native_code_is_a_failure_of_the_call_alone(monkeypatch: pyte
             with pytest.raises(InferenceError, match="Panic: in the tokenizer"):
                 classifier.submit([Request("a")]).result(5)
         assert insist(classifier, ["a"], max_attempts=1)[1] == 0
+
+
+def test_cancelled_call_is_cancelled_at_the_replica(connect: Connect) -> None:
+    handle = FakeHandle(hanging)
+    future = connect(handle).submit([Request("a")])
+    wait_until(lambda: bool(handle.calls), 5, "the call")
+
+    assert future.cancel()
+
+    wait_until(lambda: handle.cancelled == 1, 5, "the cancelled call")
+
+
+def test_cancelled_call_leaves_the_others_alone(connect: Connect) -> None:
+    classifier = connect(FakeHandle())
+    classifier.submit([Request("a")]).cancel()
+
+    assert labels_of(classifier.submit([Request("a b")]).result(5)) == ["no"]

@@ -36,7 +36,8 @@ class Cluster:
         yield
         self.done.append("left")
 
-    def drain(self, without: Any) -> bool:
+    def drain(self, without: Any, gateway: bool) -> bool:
+        assert gateway  # the config has no HTTP
         self.done.append(f"drained but {', '.join(without)}")
         return True
 
@@ -57,7 +58,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     for name in ("joined", "drain", "deploy", "undeploy"):
         monkeypatch.setattr(runtime, name, getattr(cluster, name))
     monkeypatch.setattr(runtime, "deployed", lambda: cluster.found)
-    monkeypatch.setattr(runtime, "start_serve", lambda everywhere: cluster.done.append("Serve"))
+    monkeypatch.setattr(runtime, "start_serve", lambda settings, everywhere: cluster.done.append("Serve"))
     monkeypatch.setattr(apply_module, "warn_before", lambda settings: None)
     monkeypatch.setattr(apply_module, "look_before", lambda settings, port, refusal: None)
     return cluster

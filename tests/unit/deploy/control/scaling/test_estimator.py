@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.deploy.control.scaling.estimator import Estimate, Estimator
-from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+from labelstream.deploy.control.scaling.readings import (
+    Backlog,
+    HttpCounts,
+    PipelineReadings,
+    Readings,
+    ReplicaCounts,
+    WorkerCounts,
+)
 
 
 def readings(
@@ -108,3 +115,18 @@ def test_processes_that_start_anew_count_from_zero() -> None:
     assert found.cost == {"m": pytest.approx(32)}
     assert found.worker_per_s == pytest.approx(10_000, rel=0.05)
     assert found.workers == 1
+
+
+def test_http_tokens_of_all_gateways_count() -> None:
+    def at(second: int) -> Readings:
+        counts = {name: HttpCounts(10 * second, 100 * second, waiting=3) for name in ("g1", "g2")}
+        return Readings(second, {}, {"m": {}}, {"m": counts})
+
+    found = see_all(*(at(second) for second in range(1, 20))).models["m"]
+    assert found.http_per_s == pytest.approx(200)
+    assert found.http_waiting == pytest.approx(6 * 10)
+
+
+def test_model_without_http_has_no_http_tokens() -> None:
+    found = see_all(Readings(0, {}, {"m": {}}), Readings(1, {}, {"m": {}})).models["m"]
+    assert (found.http_per_s, found.http_waiting) == (0, 0)

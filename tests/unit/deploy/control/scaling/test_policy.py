@@ -218,3 +218,23 @@ def test_policy_caps_replicas_at_what_worker_cores_feed() -> None:
         decision = made.decide(seen(at, skewed, 1))
     assert decision is not None
     assert decision.models["m"] <= 10  # of two workers: that partition's, and one for the rest
+
+
+def http_only(per_s: float, waiting: float, replicas: int, seconds: int) -> Decision:
+    """The decision after so long of the same HTTP requests, without a pipeline; `min` is 0."""
+    decide = Policy(Rules({"m": ModelRules(Bounds(0, 9))}, {}, http=True), {"model-m": replicas}).decide
+    model = ModelEstimate(replicas, SPEED, per_s, waiting)
+    return [decide(Estimate(at, {}, {"m": model})) for at in range(seconds)][-1]
+
+
+def test_http_requests_alone_keep_a_model_up() -> None:
+    assert http_only(per_s=10.0, waiting=0.0, replicas=1, seconds=700).models == {"m": 1}
+
+
+def test_http_requests_alone_add_replicas() -> None:
+    assert http_only(per_s=3 * SPEED, waiting=0.0, replicas=1, seconds=10).models == {"m": 4}
+    assert http_only(per_s=0.0, waiting=500 * SPEED, replicas=1, seconds=10).models == {"m": 9}
+
+
+def test_model_without_http_requests_goes_to_zero() -> None:
+    assert http_only(per_s=0.0, waiting=0.0, replicas=1, seconds=700).models == {"m": 0}

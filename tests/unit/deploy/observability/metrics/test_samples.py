@@ -2,15 +2,16 @@
 
 import pytest
 
-from labelstream.deploy.observability.metrics.samples import of_board, of_model, of_worker
-from labelstream.deploy.observability.metrics.table import BOARD, METRICS, MODEL, WORKER
+from labelstream.deploy.observability.metrics.samples import of_board, of_gateway, of_model, of_worker
+from labelstream.deploy.observability.metrics.table import BOARD, GATEWAY, METRICS, MODEL, WORKER
 from tests.support.metric_samples import board_samples, scaling_status, worker_stats
-from tests.support.reports import model_report
+from tests.support.reports import gateway_report, model_report
 
 SAMPLES = {
     "worker": (WORKER, lambda: list(of_worker("p", worker_stats()))),
     "model": (MODEL, lambda: list(of_model("m", model_report(), "r1"))),
     "board": (BOARD, board_samples),
+    "gateway": (GATEWAY, lambda: list(of_gateway(gateway_report(), "r1"))),
 }
 
 

@@ -1,0 +1,65 @@
+"""The gateway as a Serve replica, which Serve's HTTP proxies send all requests to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray.serve._private.http_util import ASGIAppReplicaWrapper
+
+from labelstream.deploy.cluster import network
+from labelstream.deploy.control.reporter import Reporter, replica_id
+from labelstream.deploy.control.reports import GatewayReport
+from labelstream.deploy.gateway.served_models import ServedModels
+from labelstream.deploy.gateway.server.http_app import build_app
+from labelstream.deploy.gateway.server.ongoing import Requests
+from labelstream.deploy.model_client.serve_classifier import ServeClassifier
+from labelstream.deploy.observability import telemetry
+from labelstream.deploy.observability.metrics.samples import of_gateway
+from labelstream.workers.config_file import load_settings, secret_of
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.settings import HttpSettings
+
+
+class HttpGateway(ASGIAppReplicaWrapper):
+    """One replica of the gateway.
+
+    - `config`: the settings without secrets, with the section http. The token comes from this process's environment or
+      from a file.
+    - `models`: a Serve handle for each model.
+    - `board`: the handle of the control plane, held so that one Serve application contains everything.
+
+    Does not wait for the models. Raises ConfigError if the token cannot be read.
+    """
+
+    def __init__(self, config: dict[str, Any], models: Mapping[str, Any], board: Any) -> None:
+        network.set_up_replica()
+        settings = load_settings(config)
+        http = settings.http
+        if http is None:
+            raise ConfigError("http", "is missing", "BUG: the gateway was deployed without it")
+        telemetry.set_up(settings.telemetry)
+        self._board, self._timeout_s = board, http.timeout_s
+        self._requests = Requests(http.max_ongoing_requests)
+        self._models = ServedModels(settings.models, http, models, ServeClassifier)
+        super().__init__(build_app(self._models, http, token_of(http), self._requests, self._close))
+        self._models.start()
+        self._reporter = Reporter("gateway", self.stats, lambda _, stats: of_gateway(stats, replica_id()))
+
+    def stats(self) -> GatewayReport:
+        """Counts since the start, as plain data."""
+        return {**self._requests.counts(), "models": self._models.counts()}
+
+    async def drain(self) -> bool:
+        """Refuse new requests, and wait for those in flight. True if all were answered."""
+        return await self._requests.drain(self._timeout_s)
+
+    def _close(self) -> None:
+        self._reporter.stop()
+        self._models.close()
+
+
+def token_of(http: HttpSettings) -> str | None:
+    """The token of all requests; None if there is none. Raises ConfigError."""
+    token = secret_of(http.token, http.token_file, "http.token_file")
+    if token is not None and not token.strip():
+        raise ConfigError("http.token_file", f"{http.token_file} is empty", "write a long random text into the file")
+    return None if token is None else token.strip()

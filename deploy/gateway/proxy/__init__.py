@@ -1,0 +1,1 @@
+"""Serve's HTTP proxy in front of the gateway: its options, its port, and what it hides."""

@@ -1,0 +1,1 @@
+"""The HTTP application around the dialects: who may send requests, how many, and how large."""

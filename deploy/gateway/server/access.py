@@ -1,0 +1,83 @@
+"""Who may send requests: by the headers Host, Origin and Authorization."""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from labelstream.deploy.gateway.envelopes import Envelopes
+from labelstream.deploy.gateway.served import Forbidden, RequestRefused, Unauthorized
+from labelstream.deploy.gateway.server.headers import headers_of
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# These paths need neither a token nor an allowed Host: probes send the address of the pod. They name no model.
+HEALTH = frozenset({"/health", "/ping", "/v2/health/live", "/v2/health/ready"})
+# These need no token: their answers hold no data, and a browser cannot send a token with its first request.
+OPEN = HEALTH | {"/"}
+
+
+def hosts_of(host: str, allowed_hosts: Sequence[str], token: bool) -> tuple[str, ...] | None:
+    """The allowed values of Host; None: all. Without a token, a web page in a browser on this machine must not reach
+    the gateway by a name of its own that resolves to 127.0.0.1 (DNS rebinding).
+    """
+    if allowed_hosts:
+        return (*allowed_hosts, *LOOPBACK)
+    return None if token else (host, *LOOPBACK)
+
+
+class Access:
+    """ASGI middleware.
+
+    - `token`: what clients send as `Authorization: Bearer TOKEN`; None: nothing.
+    - `hosts`: from `hosts_of`.
+    - `origins`: web pages of other hosts that may send requests.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        envelopes: Envelopes,
+        token: str | None,
+        hosts: Sequence[str] | None,
+        origins: Sequence[str] = (),
+    ) -> None:
+        self._app, self._envelopes, self._hosts, self._origins = app, envelopes, hosts, frozenset(origins)
+        self._token = None if token is None else token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                self._check(scope["method"], scope["path"], headers_of(scope))
+            except RequestRefused as error:
+                await self._envelopes.response(scope["path"], error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
+        """Raises Forbidden or Unauthorized."""
+        if path in HEALTH and method in ("GET", "HEAD"):
+            return
+        host = headers.get("host", "")
+        if self._hosts is not None and not any(_matches(_name(host), allowed) for allowed in self._hosts):
+            raise Forbidden("the header Host is not allowed; add the host's name to http.allowed_hosts")
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host and origin not in self._origins:
+            raise Forbidden("the header Origin is not allowed; add the page's origin to http.cors_origins")
+        if self._token is None or (path in OPEN and method in ("GET", "HEAD")):
+            return
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+            raise Unauthorized("the token is missing or wrong; send the header `Authorization: Bearer TOKEN`")
+
+
+def _name(host: str) -> str:
+    """The value of Host without its port, in lower case."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _matches(name: str, allowed: str) -> bool:
+    allowed = allowed.lower()
+    return name.endswith(allowed[1:]) if allowed.startswith("*.") else name == allowed

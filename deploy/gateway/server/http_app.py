@@ -1,0 +1,90 @@
+"""The FastAPI application: the routes of all dialects behind access control and bounds."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+
+from labelstream.deploy.gateway.dialects import azure, own
+from labelstream.deploy.gateway.dialects.huggingface import router as huggingface
+from labelstream.deploy.gateway.dialects.tei import router as tei
+from labelstream.deploy.gateway.dialects.tei.info import Limits
+from labelstream.deploy.gateway.dialects.v2 import router as v2
+from labelstream.deploy.gateway.envelopes import DialectRouter, Envelopes
+from labelstream.deploy.gateway.served import Served
+from labelstream.deploy.gateway.server import api_page
+from labelstream.deploy.gateway.server.access import Access, hosts_of
+from labelstream.deploy.gateway.server.ongoing import Ongoing, Requests
+from labelstream.deploy.gateway.server.request_body import RequestBody
+from labelstream.workers.settings import HttpSettings
+
+
+def build_app(
+    served: Served,
+    http: HttpSettings,
+    token: str | None,
+    requests: Requests,
+    close: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """The application of one gateway replica.
+
+    - `token`: what each request but health checks must send; None: nothing.
+    - `close`: called at the end.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        close()
+
+    app = FastAPI(title="Labelstream", docs_url=None, redoc_url=None, lifespan=lifespan)
+    envelopes = Envelopes(app)
+    envelopes.mount(routers(served, http))
+    _add_own_routes(app, served)
+    limits: dict[str, Any] = {"max_bytes": http.max_request_bytes, "timeout_s": http.timeout_s}
+    app.add_middleware(RequestBody, envelopes=envelopes, **limits)
+    hosts = hosts_of(http.host, http.allowed_hosts, token is not None)
+    app.add_middleware(Access, envelopes=envelopes, token=token, hosts=hosts, origins=http.cors_origins)
+    app.add_middleware(Ongoing, envelopes=envelopes, requests=requests)
+    if http.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=http.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    return app
+
+
+def routers(served: Served, http: HttpSettings) -> Sequence[DialectRouter]:
+    """The routers of all dialects, with their names in metrics."""
+    found = {
+        "own": own.router(served),
+        "azure": azure.router(served),
+        "huggingface": huggingface.router(served),
+        "tei": tei.router(served, Limits(http.max_ongoing_requests, http.max_texts)),
+        "v2": v2.router(served),
+    }
+    for name, router in found.items():
+        router.name = name
+    return tuple(found.values())
+
+
+def _add_own_routes(app: FastAPI, served: Served) -> None:
+    @app.get("/")
+    async def alive() -> dict[str, str]:
+        """Tell that the gateway answers."""
+        return {"status": "alive"}
+
+    @app.get("/ping")
+    async def health() -> JSONResponse:
+        """Tell whether all models answer: 200 or 503."""
+        ready = await served.ready()
+        return JSONResponse({"status": "ready" if ready else "starting"}, 200 if ready else 503)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(api_page.render(app.openapi()))
