@@ -26,16 +26,17 @@ class Reason(StrEnum):
     """The part that is read holds a lone surrogate."""
     INVALID_MESSAGE = "invalid_message"
     """A field is missing, repeated or of a wrong type; a path leads through something else than an object or a
-    list; `top_k` is over its limit; or the tokenizer refuses the text.
+    list; a list of texts and the list of their pairs differ; `top_k` is over its limit; or the tokenizer refuses the
+    text.
     """
     INVALID_RECORD = "invalid_record"
     """Kafka's framing contradicts itself, in this record or from here to the end of its batch."""
     EMPTY_TEXT = "empty_text"
-    """The text is blank or null, or null stands above the text on its path."""
+    """The text is blank or null, null stands above the text on its path, or a list of texts has no good text."""
     TOO_LARGE = "too_large"
     """The message exceeds `limits.max_message_bytes` or `limits.max_tokens_per_message`, or lies beyond
-    `limits.max_batch_bytes` in its decompressed batch; or the key exceeds 256 KiB, or the headers 1,000 or 256
-    KiB.
+    `limits.max_batch_bytes` in its decompressed batch; or it has more texts than `limits.max_texts`; or the key
+    exceeds 256 KiB, or the headers 1,000 or 256 KiB.
     """
     TOMBSTONE = "tombstone"
     """The record has no value, and the pipeline has `on_tombstone: dead_letter`."""

@@ -9,7 +9,8 @@ from labelstream.schemas.result import ClassificationResult, EmbeddingResult, Fi
 OF_THE_RECORD = frozenset({"id", "metadata", "text", "text_pair"})
 
 
-def _without_record(result: type[BaseModel], **validators: Any) -> type[BaseModel]:
+def without_record(result: type[BaseModel], **validators: Any) -> type[BaseModel]:
+    """The model of `result` without `OF_THE_RECORD`."""
     fields: dict[str, Any] = {
         name: (field.annotation, field) for name, field in result.model_fields.items() if name not in OF_THE_RECORD
     }
@@ -24,9 +25,9 @@ def _without_record(result: type[BaseModel], **validators: Any) -> type[BaseMode
 
 
 _MODELS = (
-    _without_record(ClassificationResult, checked=model_validator(mode="after")(check_labels)),
-    _without_record(FillMaskResult),
-    _without_record(EmbeddingResult),
+    without_record(ClassificationResult, checked=model_validator(mode="after")(check_labels)),
+    without_record(FillMaskResult),
+    without_record(EmbeddingResult),
 )
 _KIND: Any = Annotated[Union[_MODELS], Discriminator("task")]  # noqa: UP007 # pyright: ignore
 ENRICHMENT: TypeAdapter[Any] = TypeAdapter(_KIND)

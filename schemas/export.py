@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from labelstream.schemas.answers import ANSWERS, ANSWERS_ENRICHMENT
 from labelstream.schemas.dead_letter import DeadLetterHeaders
 from labelstream.schemas.enrichment import ENRICHMENT
 from labelstream.schemas.message import TextMessage
@@ -17,6 +18,8 @@ MODELS: dict[str, TypeAdapter[Any]] = {
     "message": TypeAdapter(TextMessage),
     "result": RESULT,
     "enrichment": ENRICHMENT,
+    "answers": ANSWERS,
+    "answers-enrichment": ANSWERS_ENRICHMENT,
     "dead-letter": TypeAdapter(DeadLetterHeaders),
     "request-error": TypeAdapter(RequestError),
 }

@@ -277,15 +277,22 @@ class LimitSettings(Section):
         description="Bytes that a worker holds between poll and acknowledgement at most; polls wait above it. Bounds a"
         " worker's memory.",
     )
+    max_texts: int = Field(
+        default=1_000,
+        ge=1,
+        description="Number of texts of a message at most, where fields.text names a list of texts.",
+    )
     max_candidate_labels: int = Field(default=100, ge=1, description="Number of candidate labels of a message at most.")
     max_label_chars: int = Field(default=256, ge=1, description="Characters of a candidate label at most.")
     max_label_text_chars: int = Field(
-        default=1_000_000, ge=1, description="Characters of a text times its number of candidate labels, at most."
+        default=1_000_000,
+        ge=1,
+        description="Characters of all texts of a message times its number of candidate labels, at most.",
     )
     max_tokens_per_message: int = Field(
         default=MAX_MESSAGE_TOKENS,
         ge=1,
-        description="Tokens of all sequences of a message at most: one sequence per candidate label, mask or window.",
+        description="Tokens of all sequences of one text at most: one sequence per candidate label, mask or window.",
     )
 
     def problems(self) -> Iterator[str]:

@@ -22,12 +22,15 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.conditions import ConditionCheck
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.encode import value_encoder
+from labelstream.workers.stream.codec.text_list import TextAnswers
 
 MESSAGES = 2_000
 TEXT = "It broke after a week and nobody answered my mail, so I shall not buy here again. " * 2
 EVENT = {f"field_{number}": {"n": number, "s": f"value {number}", "f": number / 7} for number in range(39)}
 NATIVE = json.dumps({"text": TEXT, "id": "review-17", "metadata": {"shop": "Leeds"}}).encode()
 LOG = json.dumps({**EVENT, "event": {"message": TEXT, "id": 17, "level": "error"}}).encode()
+TEXTS = 10
+LOGS = json.dumps({"logs": [{"at": number, "body": {"text": TEXT}} for number in range(TEXTS)]}).encode()
 ANSWER = Prediction(("POSITIVE", "NEGATIVE"), (0.9704646468162537, 0.029535338282585144), 7, False, "dir-1ec22f51d359")
 SHAPES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "messages": (NATIVE, {}),
@@ -39,6 +42,8 @@ SHAPES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "log events, metadata": (LOG, {"fields": {"text": "event.message", "metadata": ["event.level", "field_3.n"]}}),
     "log events, a float": (LOG, {"fields": {"text": "event.message", "metadata": ["event.level", "field_3.f"]}}),
     "log events, condition": (LOG, {"text_field": "event.message", "only_if": {"field": "event.id", "exists": True}}),
+    "lists of 10": (LOGS, {"fields": {"text": "logs[*].body.text"}}),
+    "lists of 10, enriched": (LOGS, {"fields": {"text": "logs[*].body.text"}, "output_shape": "enrich"}),
 }
 
 
@@ -48,13 +53,14 @@ def way(value: bytes, more: dict[str, Any]) -> Callable[[], bytes]:
     decode, encode, now = decoder(settings), value_encoder("p", settings), datetime.now(UTC)
     conditions = ConditionCheck(settings) if settings.only_if else None
     record = ConsumerRecord("in", 3, None, 4711, 1795229000123, 0, b"k", value, [], None, 1, len(value), -1)
+    answer = TextAnswers((ANSWER,) * TEXTS) if settings.fields.is_list else ANSWER
 
     def once() -> bytes:
         tree = None
         if conditions is not None:
             conditions.takes_value(value)
             tree = conditions.tree
-        return encode(record, decode(record.value, record.key, record.headers, tree), "m", ANSWER, now)
+        return encode(record, decode(record.value, record.key, record.headers, tree), "m", answer, now)
 
     return once
 

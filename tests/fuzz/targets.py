@@ -31,6 +31,7 @@ class Drawn(NamedTuple):
 BYTES: dict[str, ByBytes] = {
     "json": ByBytes(values.decode_json, values.JSON_SEEDS),
     "field": ByBytes(values.decode_field, values.FIELD_SEEDS),
+    "texts": ByBytes(values.decode_texts, values.TEXTS_SEEDS),
     "text": ByBytes(values.decode_text, values.TEXT_SEEDS),
     "enrich": ByBytes(records.enriched, records.ENRICH_SEEDS),
     "condition": ByBytes(records.condition, records.CONDITION_SEEDS),

@@ -9,6 +9,7 @@ from labelstream.schemas.message import TextMessage, Verbatim
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.rejection import DecodeError
+from labelstream.workers.stream.codec.text_list import TextList
 
 PATH = "a.b"
 JSON_SEEDS = [
@@ -41,6 +42,14 @@ FIELD_SEEDS = [
     b'{"a":{"b":"\\ud800"}}',
     *JSON_SEEDS,
 ]
+TEXTS_SEEDS = [
+    b'{"l":[{"b":"one"},{"b":" "},{"b":5},{},null,3,{"b":"two"}],"id":7,"m":1.50}',
+    b'{"l":[{"b":"one"},{"b":"\\ud800"},{"b":"two","x":NaN,"x":1}]}',
+    b'{"l":[{"b":"one","b":"two"}]}',
+    b'{"l":{"b":"one"}}',
+    b'{"l":[' + b"[]," * 2_000 + b'{"b":"x"}]}',
+    *FIELD_SEEDS,
+]
 TEXT_SEEDS = [
     b"good",
     "gr\u00fc\u00dfe \U0001f600".encode(),
@@ -61,6 +70,7 @@ def reader(**more: Any) -> Callable[[bytes], TextMessage]:
     return decoder(load_settings(tree).pipelines["p"])
 
 
+read_texts = reader(fields={"text": "l[*].b", "id": "id", "metadata": ["m"]})
 read_json, read_field, read_text = reader(), reader(text_field=PATH), reader(format="text")
 
 
@@ -97,6 +107,23 @@ def decode_field(value: bytes) -> None:
     assert tree is None or message.text == _at(tree)
 
 
+def decode_texts(value: bytes) -> None:
+    """Each item of the list is a text in its place, good or with its reason."""
+    tree = tree_of(value)
+    try:
+        message = read_texts(value)
+    except DecodeError as error:
+        check_told(error)
+        return
+    assert isinstance(message, TextList)
+    for text in message.texts:
+        text.text.encode()
+        assert bool(text.text.strip()) or text.rejection is not None
+    if tree is not None and type(tree.get("l")) is list:
+        items = [item.get("b") if type(item) is dict else None for item in tree["l"]]
+        assert [text.text for text in message.texts] == [_readable(item) for item in items]
+
+
 def decode_text(value: bytes) -> None:
     """All of the value is the text."""
     try:
@@ -112,6 +139,11 @@ def check_told(error: DecodeError) -> None:
     assert error.reason
     assert 0 < len(error.message) < 4_000
     error.message.encode()
+
+
+def _readable(found: Any) -> str:
+    """Empty for other types than strings, and for lone surrogates."""
+    return found if type(found) is str and found.encode("utf-8", "ignore").decode() == found else ""
 
 
 def _is_text(text: str) -> None:

@@ -169,3 +169,79 @@ def test_records_without_the_condition_pass_in_their_order(
     assert found[1::2] == values[1::2]
     assert all(b',"labelstream":{' in value for value in found[::2])
     wait_until(lambda: worker.stats()["skipped"] == 250, 20, "the counts")
+
+
+OTLP = "resourceLogs[*].scopeLogs[*].logRecords[*].body.stringValue"
+
+
+def otlp(*texts: str | None) -> bytes:
+    """A batch of log records, each in a scope of its own."""
+    logs = [{"logRecords": [{"body": {} if text is None else {"stringValue": text}}]} for text in texts]
+    return json.dumps({"resourceLogs": [{"scopeLogs": logs}, {"scopeLogs": []}]}).encode()
+
+
+def test_list_of_texts_has_its_answers_once_and_in_order(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    topics, bad = Topics(make_topic(4), make_topic(4), make_topic()), make_topic(4)
+    batches = [[f"{'x' * (1 + (number + at) % 2)}" for at in range(number % 4)] for number in range(400)]
+    values = [(b"%d" % number, otlp(*texts, None)) for number, texts in enumerate(batches)]
+    produce(kafka.bootstrap, topics.input, values)
+    more = {"fields": {"text": OTLP, "id": "key"}, "route": [{"label": "NEGATIVE", "topic": bad}]}
+    worker = start_worker(topics, **more, include_text="always", output_partition="same", **EXACTLY)
+    found: list[dict[str, Any]] = []
+    for topic, count in ((bad, 200), (topics.output, 100)):  # texts of odd length are NEGATIVE
+        results = read_results(kafka.bootstrap, topic, count)
+        assert_order(results)
+        found += results
+    assert Counter(int(result["id"]) for result in found) == Counter(
+        number for number, texts in enumerate(batches) if texts
+    )
+    schema = jsonschema.Draft202012Validator(json_schema("answers"))
+    for result in found:
+        schema.validate(result)
+        *answers, last = result["answers"]
+        assert [answer["text"] for answer in answers] == batches[int(result["id"])]
+        assert last["error"]["reason"] == "empty_text"
+    letters = read_letters(kafka.bootstrap, topics.dead_letter, 100)
+    assert {headers["labelstream.reason"] for headers, _ in letters} == {"empty_text"}
+    wait_until(lambda: worker.stats().get("failed_texts") == {"empty_text": 300}, 20, "the counts")
+
+
+def test_texts_of_a_result_are_input_of_another_pipeline(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    first = topics_of(make_topic)
+    second, third = (Topics(first.output, make_topic(), make_topic()) for _ in range(2))
+    produce(kafka.bootstrap, first.input, [(b"k", otlp("even", "poison", None, "odd"))])
+    start_worker(first, group_id="first", fields={"text": OTLP}, include_text="always", **EXACTLY)
+    start_worker(second, group_id="second", fields={"text": "answers[*].text"}, **EXACTLY)
+    start_worker(third, group_id="third", **EXACTLY)
+    ((once,), (twice,)) = (read_results(kafka.bootstrap, topic, 1) for topic in (first.output, second.output))
+    assert [answer.get("label", answer.get("error", {}).get("reason")) for answer in twice["answers"]] == [
+        "POSITIVE",
+        "inference_failed",
+        "empty_text",
+        "NEGATIVE",
+    ]
+    assert once["source"]["topic"] == first.input
+    ((headers, _),) = read_letters(kafka.bootstrap, third.dead_letter, 1)
+    assert "set fields.text to answers[*].text" in headers["__connect.errors.exception.message"]
+
+
+@pytest.mark.long
+def test_list_in_an_enriched_record_goes_through_a_rebalance_once(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    topics = Topics(make_topic(4), make_topic(4), make_topic())
+    values = [otlp("even", f"text {number}") for number in range(2_000)]
+    produce(kafka.bootstrap, topics.input, [(b"%d" % number, value) for number, value in enumerate(values)])
+    more: dict[str, Any] = {"fields": {"text": OTLP}, "output_shape": "enrich", "max_poll_records": 50, **EXACTLY}
+    start_worker(topics, worker_id="one", **more)
+    start_worker(topics, worker_id="two", **more)
+    found = read_all(kafka.bootstrap, topics.output, lambda found: len(found) >= 2_000)
+    assert Counter(message.key() for message in found) == Counter(b"%d" % number for number in range(2_000))
+    for message in found:
+        before, _, part = message.value().partition(b',"labelstream":')
+        assert before + b"}" == values[int(message.key())]
+        assert len(json.loads(part[:-1])["answers"]) == 2

@@ -14,6 +14,7 @@ def worker_stats() -> Any:
     tally.dead_letters.update({(3, "empty_text"): 2})
     tally.labels.update({("m", "POSITIVE"): 2, ("m", "(abstained)"): 1})
     tally.routed.update({"out": 2})
+    tally.failed_texts.update({"empty_text": 1})
     stats.received({0: 2, 3: 4}, 1)  # type: ignore[arg-type]
     stats.sent(tally, Stages(0.001, 0.03, 0.0, 0.004))
     stats.retried("m")

@@ -26,11 +26,18 @@ class FieldSettings(Section):
         tuple[PlaceName, ...], BeforeValidator(_one_or_more, json_schema_input_type=PlaceName | list[PlaceName])
     ] = Field(
         default=(),
-        description="Place of the text, such as event.message or messages[*].content; several texts are joined in"
-        " order.",
+        description="Place of the text, such as event.message; the texts of several places are joined in order, and"
+        " those of one place with [*], such as logs[*].body, get an answer each.",
     )
-    text_separator: str = Field(default=" ", description="Separator between the joined texts.")
-    text_pair: PlaceName | None = Field(default=None, description="Place of the second text, for sentence pairs.")
+    text_separator: str | None = Field(
+        default=None,
+        description="Separator between joined texts; null means a space; set to join the texts of one place with [*].",
+    )
+    text_pair: PlaceName | None = Field(
+        default=None,
+        description="Place of the second text, for sentence pairs; for texts of one place with [*], one for all, or a"
+        " place with as many [*].",
+    )
     id: PlaceName | None = Field(default=None, description="Place of the message's id, which the result repeats.")
     model: PlaceName | None = Field(default=None, description="Place of the name of the model to use.")
     candidate_labels: PlaceName | None = Field(
@@ -49,9 +56,20 @@ class FieldSettings(Section):
         description="Places of the values in the result's metadata: a list, or a map from name to place.",
     )
 
+    @property
+    def is_list(self) -> bool:
+        """Whether the text is a list of texts, with an answer for each."""
+        return self.text_separator is None and len(self.text) == 1 and _has_star(self.text[0])
+
     def problems(self) -> Iterator[str]:
         for name in _ONE_VALUE:
-            if (place := getattr(self, name)) and _has_star(place):
+            place = getattr(self, name)
+            if not place or not _has_star(place):
+                continue
+            if name == "text_pair" and self.is_list:
+                if place.count("[*]") != self.text[0].count("[*]"):
+                    yield f"text_pair {place} and text {self.text[0]} differ in number of [*]; name parallel lists"
+            else:
                 yield f"{name} takes one value, and {place} names all items of a list; name one item, such as [0]"
 
     def problems_with(self, format: str, text_field: str | None) -> Iterator[str]:

@@ -35,7 +35,7 @@ class RouteRule(Section):
         return self == RouteRule(topic=self.topic)
 
     def matches(self, answer: Any) -> bool:
-        """Whether the rule matches an answer of a model. `label` and the scores refer to the best label."""
+        """Whether the rule matches a model's answer to one text. `label` and the scores refer to the best label."""
         if self.abstained is not None and self.abstained != answer.abstained:
             return False
         if self.truncated is not None and self.truncated != answer.truncated:

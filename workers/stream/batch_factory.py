@@ -13,6 +13,7 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.conditions import ConditionCheck
 from labelstream.workers.stream.codec.decode import decoder, request_of
 from labelstream.workers.stream.codec.rejection import DecodeError
+from labelstream.workers.stream.codec.text_list import TextList
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.consumer.source import Polled
 from labelstream.workers.stream.micro_batch import Item, MicroBatch, ModelCall
@@ -45,8 +46,10 @@ class BatchFactory:
         headers = (record.headers for _, records in polled for record in records)
         span = tracing.micro_batch(self._settings.input, headers, len(items))
         with tracing.within(span):
-            calls = self._calls(items)
-        return MicroBatch(items, calls, last_offsets, records_by_partition, polled_at, span, weight, self._clock)
+            calls, text_rows = self._calls(items)
+        return MicroBatch(
+            items, calls, last_offsets, records_by_partition, polled_at, span, weight, self._clock, text_rows
+        )
 
     def _items(self, records: list[ConsumerRecord], progress: PartitionProgress) -> list[Item]:
         """Items of one partition. A record with a reason in `_skipped_reasons` becomes a skipped item."""
@@ -83,17 +86,32 @@ class BatchFactory:
             return Item(record, progress, rejection=_oversized(record).rejection())
         return Item(record, progress, passes=passes, skipped=why)
 
-    def _calls(self, items: list[Item]) -> list[ModelCall]:
-        """One call for each model of the items."""
+    def _calls(self, items: list[Item]) -> tuple[list[ModelCall], dict[int, range]]:
+        """One call for each model of the items, and the rows of each item with several texts."""
+        text_rows: dict[int, range] = {}
+        end = len(items)
         rows: dict[str, list[int]] = {}
         requests: dict[str, list[Request]] = {}
         for row, item in enumerate(items):
             message = item.message
             if message is None:
                 continue
-            rows.setdefault(item.model, []).append(row)
-            requests.setdefault(item.model, []).append(request_of(message))
-        return [ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock) for model in rows]
+            own_rows, own_requests = rows.setdefault(item.model, []), requests.setdefault(item.model, [])
+            request = request_of(message)
+            if type(message) is TextList:
+                text_rows[row] = range(end, end + len(message.texts))
+                for text_row, text in zip(text_rows[row], message.texts, strict=True):
+                    if text.rejection is None:
+                        own_rows.append(text_row)
+                        own_requests.append(request._replace(text=text.text, text_pair=message.pair_of(text)))
+                end += len(message.texts)
+            else:
+                own_rows.append(row)
+                own_requests.append(request)
+        calls = [
+            ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock) for model in rows
+        ]
+        return calls, text_rows
 
 
 def _unmet(conditions: ConditionCheck, record: ConsumerRecord) -> str:

@@ -3,10 +3,11 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from weakref import ref
 
 from kafka.consumer.fetcher import ConsumerRecord
@@ -16,12 +17,14 @@ from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import MODEL_FAULTS, Answer, Classifier, Progress, RecordError, Request
 from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.text_list import FailedTexts, TextAnswers, joined_outcome, rejections, texts_of
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.flow_control.backoff import Backoff
 from labelstream.workers.stream.record_batch.limits import weight
 from labelstream.workers.stream.stats import Stages
 
-Outcome = Answer | Rejection
+Outcome = Answer | Rejection | TextAnswers | FailedTexts
+_FAILED = (Rejection, RecordError, FailedTexts)
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 
 
@@ -41,7 +44,7 @@ class Item(NamedTuple):
 
 
 class ModelCall:
-    """The requests of a micro-batch to one model, and their future answers.
+    """The requests of a micro-batch to one model, and their future answers. `rows`: of the outcomes, see `MicroBatch`.
 
     In monotonic seconds: `retry_at` is the time of the next attempt, None unless the call failed. `done_at` is the end
     of the current attempt, set shortly after the future if `when_done` was called.
@@ -104,7 +107,8 @@ class MicroBatch:
     `last_offsets`: offset of the last record in each partition; `records_by_partition`: number of records.
     `polled_at`, `answered_at`: monotonic seconds; infinite before `note_answered`. `span`: ends when the micro-batch is
     acknowledged or committed. `weight`: bytes of all records. `passed_breaker`: may be produced, whatever the breaker
-    says later. `values`: encoded results, if known.
+    says later. `values`: encoded results, if known. `text_rows`: for each item with several texts, the rows of their
+    outcomes, which follow the rows of the items.
     """
 
     def __init__(
@@ -117,8 +121,9 @@ class MicroBatch:
         span: Span = INVALID_SPAN,
         weight: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        text_rows: Mapping[int, range] = MappingProxyType({}),
     ) -> None:
-        self.items, self.calls, self.last_offsets = items, calls, last_offsets
+        self.items, self.calls, self.last_offsets, self.text_rows = items, calls, last_offsets, text_rows
         self.records_by_partition, self.weight, self.span, self._clock = records_by_partition, weight, span, clock
         self.polled_at, self.received_at, self.answered_at = polled_at, clock(), math.inf
         self.passed_breaker = False
@@ -157,10 +162,15 @@ class MicroBatch:
         answers would be wrong labels.
         """
         if self._outcomes is None:
-            outcomes: list[Outcome | None] = [item.rejection for item in self.items]
+            outcomes: list[Any] = [item.rejection for item in self.items]
+            for row in self.text_rows:
+                outcomes += rejections(self.items[row].message)
             for call in self.calls:
                 for row, answer in zip(call.rows, call.future.result(), strict=True):
                     outcomes[row] = answer
+            for row, rows in self.text_rows.items():
+                outcomes[row] = joined_outcome(outcomes[rows.start : rows.stop])
+            del outcomes[len(self.items) :]
             self._outcomes = outcomes
         return self._outcomes
 
@@ -175,7 +185,7 @@ class MicroBatch:
     def has_dead_letters(self) -> bool:
         """Does any item of an unrevoked partition become a dead letter, by decoding or the model's answer?"""
         return any(
-            isinstance(outcome, Rejection | RecordError) and not item.progress.revoked
+            isinstance(outcome, _FAILED) and not item.progress.revoked
             for item, outcome in zip(self.items, self.resolve(), strict=True)
         )
 
@@ -197,7 +207,7 @@ class MicroBatch:
 
 
 def model_failures(batch: MicroBatch) -> tuple[int, Counter[str]]:
-    """Messages that the models had to answer, and their failures by reason.
+    """Texts that the models had to answer, and their failures by reason. Most messages have one text.
 
     Refusals of invalid messages and messages of revoked partitions do not count.
     """
@@ -206,6 +216,8 @@ def model_failures(batch: MicroBatch) -> tuple[int, Counter[str]]:
         for item, answer in zip(batch.items, batch.resolve(), strict=True)
         if item.message is not None and not item.progress.revoked
     ]
+    if batch.text_rows:
+        answers = [text for answer in answers for text in texts_of(answer) if not isinstance(text, Rejection)]
     refused = Counter(answer.fault for answer in answers if isinstance(answer, RecordError))
     failed = Counter({fault.value: count for fault, count in refused.items() if fault in MODEL_FAULTS})
     return len(answers) - refused.total() + failed.total(), failed

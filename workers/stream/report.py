@@ -33,7 +33,7 @@ class Histograms(TypedDict):
 
 class StreamCounts(TypedDict):
     """Counts of `Stats`. `dead_letters`: by reason; `labels`: by model and first label; `stages`: by name;
-    `results_routed`: by topic.
+    `results_routed`: by topic; `failed_texts`: of results with several texts, by reason.
     """
 
     messages_in: int
@@ -43,6 +43,7 @@ class StreamCounts(TypedDict):
     abstained: int
     results_retimed: int
     results_routed: NotRequired[dict[str, int]]
+    failed_texts: NotRequired[dict[str, int]]
     retries: int
     unknown_fields: int
     restarts: int

@@ -36,7 +36,7 @@ class Tally:
     first label.
 
     `latencies_ms`: from each record's timestamp to now. `retimed`: results without their input's timestamp. `routed`:
-    results by the topic of the rule that applies to them.
+    results by the topic of the rule that applies to them. `failed_texts`: texts named as failed in a result, by reason.
     """
 
     results: Counter[int] = field(default_factory=Counter)
@@ -46,6 +46,7 @@ class Tally:
     abstained: int = 0
     retimed: int = 0
     routed: Counter[str] = field(default_factory=Counter)
+    failed_texts: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
 
 
@@ -88,6 +89,7 @@ class Stats:
             sent.abstained += tally.abstained
             sent.retimed += tally.retimed
             sent.routed.update(tally.routed)
+            sent.failed_texts.update(tally.failed_texts)
             self._count_labels(tally.labels)
             self._latencies_ms.extend(tally.latencies_ms)
             self._sent_at = self._clock()
@@ -122,6 +124,7 @@ class Stats:
                 "abstained": sent.abstained,
                 "results_retimed": sent.retimed,
                 "results_routed": dict(sent.routed),
+                "failed_texts": dict(sent.failed_texts),
                 "retries": self._retries.total(),
                 "unknown_fields": counts["unknown_fields"],
                 "restarts": counts["restarts"],

@@ -92,6 +92,9 @@ def classify(
         raise ConfigError(
             "--text-field", "names a column or field of a file", "add --input FILE, or --input - for stdin"
         )
+    if text_field is not None and "[*]" in text_field:
+        problem = f"{text_field} names a list, and each line has one text"
+        raise ConfigError("--text-field", problem, "name one field, or run a pipeline with this place in fields.text")
     if model is None and revision is not None:
         raise ConfigError("--revision", "is for a model of the hub", "add --model")
     if template is not None and not label:

@@ -3,6 +3,7 @@
 import json
 import re
 from codecs import BOM_UTF8
+from collections import Counter
 from typing import Any
 
 from labelstream.deploy.cli.common.console import escape, escape_bytes, shorten
@@ -12,6 +13,8 @@ COLUMNS = ("label", "score", "id", "tokens", "model", "source")
 WIDTHS, NARROW_WIDTHS = (24, 7, 24, 6, 16), (15, 6, 6, 6, 8)  # of all columns but the last
 WIDE = 120  # columns of a terminal that has room for WIDTHS
 REASON = "labelstream.reason"
+MAX_TOKENS = 10**9  # of one text; a larger number is none of ours
+SHOWN_LABELS = 8  # of a result of several texts
 _BREAKS = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[\r\n]', re.DOTALL)  # a whole string, or a line break outside strings
 
 
@@ -100,6 +103,8 @@ def _answer(tree: dict[str, Any]) -> tuple[str, Any] | None:
             "abstained: " if tree.get("abstained") is True else ""
         )  # in front, so that a narrow column keeps the mark
         return f"{mark}{_scalar(tree['label'])}", tree["score"]
+    if isinstance(answers := tree.get("answers"), list):
+        return _answers(answers), None
     if isinstance(vector := tree.get("embedding"), list):
         return f"({len(vector)} numbers)", None
     masks = tree.get("masks")
@@ -109,13 +114,38 @@ def _answer(tree: dict[str, Any]) -> tuple[str, Any] | None:
     return None
 
 
+def _answers(answers: list[Any]) -> str:
+    """The labels of a list's texts with their numbers, and the reasons of failed texts."""
+    labels = Counter(_label_of(answer) if isinstance(answer, dict) else "?" for answer in answers)
+    named = [label if count == 1 else f"{label} x{count}" for label, count in labels.most_common(SHOWN_LABELS)]
+    return ", ".join([*named, *(["..."] if len(labels) > SHOWN_LABELS else [])])
+
+
+def _label_of(answer: dict[str, Any]) -> str:
+    error = answer.get("error")
+    if isinstance(error, dict):
+        return f"! {_scalar(error.get('reason'))}"
+    found = None if "answers" in answer else _answer(answer)
+    return "?" if found is None else found[0]
+
+
+def _tokens(tree: dict[str, Any]) -> str:
+    """Tokens of the result, or of all of its answers; + if a text was truncated."""
+    answers = tree.get("answers")
+    parts = [part for part in answers if isinstance(part, dict)] if isinstance(answers, list) else [tree]
+    tokens: list[Any] = [part.get("tokens") for part in parts if "error" not in part]
+    is_sum = len(tokens) > 1 and all(isinstance(one, int) and one < MAX_TOKENS for one in tokens)
+    shown = str(sum(tokens)) if is_sum else _scalar(tokens[0] if len(tokens) == 1 else None)
+    return f"{shown}{'+' if any(part.get('truncated') for part in parts) else ''}"[:12]
+
+
 def _result(tree: dict[str, Any], label: str, score: Any) -> tuple[str, ...]:
     source = tree["source"]
     return (
         label,
         _score(score),
         "-" if tree.get("id") is None else shorten(_scalar(tree["id"]), 60),
-        f"{_scalar(tree.get('tokens'))}{'+' if tree.get('truncated') else ''}"[:12],
+        _tokens(tree),
         _scalar(tree.get("model", "-")),
         ":".join(_scalar(source.get(part)) for part in ("topic", "partition", "offset")),
     )

@@ -9,6 +9,8 @@ import typer
 class Schema(StrEnum):
     RESULT = "result"
     ENRICHMENT = "enrichment"
+    ANSWERS = "answers"
+    ANSWERS_ENRICHMENT = "answers-enrichment"
     MESSAGE = "message"
     DEAD_LETTER = "dead-letter"
     REQUEST_ERROR = "request-error"
@@ -21,8 +23,9 @@ def schema(
     """Print the JSON Schema of a payload, or of the config file.
 
     `message`: the records of input topics. `result`: the records of output topics. `enrichment`: what `output_shape:
-    enrich` adds to a record. `dead-letter`: the headers of dead letters. `request-error`: the body of an error of POST
-    /classify. `config`: the config file; editors complete and check the file with this schema.
+    enrich` adds to a record. `answers` and `answers-enrichment`: both of these for records with a list of texts.
+    `dead-letter`: the headers of dead letters. `request-error`: the body of an error of POST /classify. `config`: the
+    config file; editors complete and check the file with this schema.
     """
     if name is Schema.CONFIG:
         from labelstream.workers.config.schema import render

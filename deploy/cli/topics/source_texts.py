@@ -100,10 +100,14 @@ def _is_whole(record: Any) -> bool:
 
 
 def _own_text(record: Any) -> str | None:
-    """The text in a result whose pipeline has `include_text`."""
+    """The text in a result whose pipeline has `include_text`; several texts joined."""
     tree = None if REASON in headers_of(record) else parsed(record.value)
-    text = tree.get("text") if isinstance(tree, dict) else None
-    return text if isinstance(text, str) else None
+    if not isinstance(tree, dict):
+        return None
+    answers = tree.get("answers") if result_in(tree) is tree else None
+    parts = answers if isinstance(answers, list) else [tree]
+    texts = [text for part in parts if isinstance(part, dict) and isinstance(text := part.get("text"), str)]
+    return " ".join(texts) if texts else None
 
 
 def _place_of(record: Any) -> Any:

@@ -48,6 +48,8 @@ def of_worker(pipeline: str, stats: PipelineReport) -> Iterator[Sample]:
     yield Sample("labelstream_results_abstained", here, stats["abstained"])
     for topic, count in stats.get("results_routed", {}).items():
         yield Sample("labelstream_results_routed", {**here, "topic": topic}, count)
+    for reason, count in stats.get("failed_texts", {}).items():
+        yield Sample("labelstream_failed_texts", {**here, "reason": reason}, count)
     yield Sample("labelstream_transactions", {**here, "outcome": "committed"}, stats["transactions"])
     yield Sample("labelstream_transactions", {**here, "outcome": "aborted"}, stats["transactions_aborted"])
     yield Sample("labelstream_worker_cpu_seconds", here, stats["cpu_s"])

@@ -15,6 +15,7 @@ from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers
 from labelstream.workers.stream.codec.fields.text_field import Check, read_text_field, text_alone
+from labelstream.workers.stream.codec.fields.text_list import TextListReader
 from labelstream.workers.stream.codec.json_values import encoding_error
 from labelstream.workers.stream.codec.rejection import DecodeError
 
@@ -77,6 +78,8 @@ def request_of(message: TextMessage) -> Request:
 
 def _reader(pipeline: PipelineSettings) -> Callable[[bytes, bytes | None, Headers, Any], TextMessage]:
     check = _enrich_check(pipeline) if pipeline.output_shape == "enrich" else None
+    if pipeline.fields.is_list:
+        return TextListReader(pipeline, check).read
     if pipeline.fields != FieldSettings():
         return FieldReader(pipeline, check).read
     if pipeline.format == "text":

@@ -19,6 +19,7 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 
 _FIELDS = frozenset(TextMessage.model_fields)
 _RESULT_FIELDS = frozenset({"schema_version", "event_id", "task", "model_revision", "source"})  # no message has all
+_ANSWERS_FIELDS = _RESULT_FIELDS - {"model_revision"} | {"answers"}
 _KEPT_OF_RESULTS = ("text", "text_pair", "id", "metadata")
 MAX_UNKNOWN = 32  # names of unknown fields of a message, kept in memory until its acknowledgement
 _METADATA, _COLON = b'"metadata"', re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
@@ -94,6 +95,9 @@ def _drop_unknown(tree: dict[str, Any]) -> dict[str, Any]:
             problem = "text: a result without its text; set include_text to always in the pipeline that writes it"
             raise DecodeError(Reason.INVALID_MESSAGE, problem)
         return {key: tree[key] for key in _KEPT_OF_RESULTS if key in tree}
+    if "text" not in tree and tree.keys() >= _ANSWERS_FIELDS:
+        problem = "text: a result of several texts; set fields.text to answers[*].text, and include_text to always"
+        raise DecodeError(Reason.INVALID_MESSAGE, f"{problem} in the pipeline that writes it")
     unknown = dict.fromkeys(islice((key for key in tree if key not in _FIELDS), MAX_UNKNOWN))
     return unknown | {key: value for key, value in tree.items() if key in _FIELDS}
 

@@ -26,9 +26,11 @@ from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
 from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.codec.encode_answers import answers_with_texts, encode_answers
 from labelstream.workers.stream.codec.encode_labels import encode_labels, in_order, json_of
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.text_list import TextList
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 
 VERSION = version("labelstream")
@@ -83,8 +85,10 @@ def encode_enrichment(pipeline: str, record: ConsumerRecord, model: str, answer:
     return _encode_other(pipeline, record, None, model, answer, now, {"id", "metadata"})
 
 
-def with_texts(result: bytes, message: TextMessage) -> bytes:
-    """Append the texts of the message to `result`, the output of `encode_result`."""
+def with_texts(result: bytes, message: TextMessage, answer: Any) -> bytes:
+    """Add the texts of the message to `result`, the encoded `answer`."""
+    if isinstance(message, TextList):
+        return answers_with_texts(result, message, answer)
     pair = b"" if message.text_pair is None else b',"text_pair":' + to_json(message.text_pair)
     return b'%b,"text":%b%b}' % (result[:-1], to_json(message.text), pair)
 
@@ -93,12 +97,17 @@ def value_encoder(name: str, settings: PipelineSettings) -> Callable[..., bytes]
     """The function of record, message, model, answer and time that encodes an output record's value."""
     if settings.output_shape == "enrich":
         enricher = Enricher(settings.enrich_field, settings.on_existing == "replace")
+        if settings.fields.is_list:
+            encode = partial(encode_answers, name, has_record=False)
+            return lambda record, *rest: enricher.add(record.value, encode(record, *rest))
         return lambda record, message, model, answer, now: enricher.add(
             record.value, encode_enrichment(name, record, model, answer, now)
         )
+    if settings.fields.is_list:
+        return partial(encode_answers, name, has_texts=settings.include_text == "always")
     if settings.include_text == "always":
         return lambda record, message, model, answer, now: with_texts(
-            encode_result(name, record, message, model, answer, now), message
+            encode_result(name, record, message, model, answer, now), message, answer
         )
     return partial(encode_result, name)
 
@@ -167,8 +176,11 @@ def _own_part(answer: Answered) -> tuple[type[BaseModel], dict[str, Any]]:
     return ClassificationResult, own
 
 
-def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord, task: str) -> Headers:
-    """The input record's own headers; mode "cloudevents" adds CloudEvents 1.0 in Kafka's binary content mode."""
+def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord, kind: str) -> Headers:
+    """The input record's own headers; mode "cloudevents" adds CloudEvents 1.0 in Kafka's binary content mode.
+
+    `kind`: task of the result, with `.answers` behind it for several texts.
+    """
     headers = own_headers(record) if record.headers else []
     if mode == "cloudevents":
         headers = [item for item in headers if not item[0].startswith("ce_") and item[0] != "content-type"]
@@ -176,7 +188,7 @@ def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: 
             ("ce_specversion", b"1.0"),
             ("ce_id", event_id(pipeline, record).encode()),
             ("ce_source", f"/labelstream/{pipeline}".encode()),
-            ("ce_type", f"labelstream.{task}.v1".encode()),
+            ("ce_type", f"labelstream.{kind}.v1".encode()),
             ("content-type", b"application/json"),
         ]
     return headers

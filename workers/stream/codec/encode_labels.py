@@ -54,13 +54,13 @@ def encode_labels(
     quoted = [_text(label) for label in labels]
     listed = ",".join([f'{{"label":{label},"score":{score!r}}}' for label, score in zip(quoted, scores, strict=True)])
     task, of_model = _shared(answer.task, model, answer.revision)
-    event, source = _partition_json(pipeline, record.topic, record.partition)
+    event, source = partition_json(pipeline, record.topic, record.partition)
     offset, at, is_truncated = record.offset, record.timestamp, "true" if answer.truncated else "false"
     if message is None:  # a second copy of the template: a shared function would cost each result 0.2 us
         task, of_model = _shared(answer.task, model, answer.revision, "", "")
         return (
             f'{{"schema_version":1,{event}{offset:d}",{task}{of_model}{tokens},'
-            f'"truncated":{is_truncated},{source}{offset:d},"timestamp_ms":{at:d}}},"classified_at":{_time_json(now)},'
+            f'"truncated":{is_truncated},{source}{offset:d},"timestamp_ms":{at:d}}},"classified_at":{time_json(now)},'
             f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{listed}],'
             f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}}}'
         ).encode()
@@ -69,23 +69,45 @@ def encode_labels(
         f'{{"schema_version":1,{event}{offset:d}",{task}'
         f"{own_id if type(own_id) is int else 'null' if own_id is None else _json(own_id)}{of_model}{tokens},"
         f'"truncated":{is_truncated},{source}{offset:d},"timestamp_ms":{at:d}}},'
-        f'"metadata":{json_of(metadata)},"classified_at":{_time_json(now)},'
+        f'"metadata":{json_of(metadata)},"classified_at":{time_json(now)},'
         f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{listed}],'
         f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}}}'
     ).encode()
 
 
+def encode_answer(answer: Prediction) -> str:
+    """JSON of `ClassificationAnswer`, without the texts. Raises ValueError when the answer is invalid."""
+    labels, scores = answer.labels, answer.scores
+    accepted = labels[:1] if answer.accepted is None else answer.accepted
+    _check(labels, scores, answer.tokens, answer.truncated)
+    entries = _entries(answer)
+    order, order_json = (range(len(entries)), "") if answer.order is None else (answer.order, ',"scores_order":"model"')
+    if sorted(order) != list(range(len(entries))):
+        raise ValueError("order must name each label once")
+    return (
+        f'{{"model_revision":{_text(answer.revision)},"tokens":{answer.tokens},'
+        f'"truncated":{"true" if answer.truncated else "false"},"label":{_text(labels[0])},"score":{scores[0]!r},'
+        f'"scores":[{",".join([entries[i] for i in order])}],"labels":[{",".join(map(_text, accepted))}],'
+        f'"abstained":{"false" if accepted else "true"}{order_json}}}'
+    )
+
+
 def in_order(result: bytes, answer: Prediction, order: tuple[int, ...]) -> bytes:
     """Reorder the scores of `result`, the JSON of `answer`. Raises ValueError when `order` is no permutation."""
-    entries = [
-        f'{{"label":{_text(label)},"score":{score!r}}}'
-        for label, score in zip(answer.labels, answer.scores, strict=True)
-    ]
+    entries = _entries(answer)
     if sorted(order) != list(range(len(entries))):
         raise ValueError("order must name each label once")
     found, wanted = (f'"scores":[{",".join(one)}],'.encode() for one in (entries, [entries[i] for i in order]))
     before, _, after = result.rpartition(found)
     return b'%b%b%b,"scores_order":"model"}' % (before, wanted, after[:-1])
+
+
+def _entries(answer: Prediction) -> list[str]:
+    """JSON of each entry of `scores`, best first."""
+    return [
+        f'{{"label":{_text(label)},"score":{score!r}}}'
+        for label, score in zip(answer.labels, answer.scores, strict=True)
+    ]
 
 
 def _check(labels: tuple[str, ...], scores: tuple[float, ...], tokens: int, truncated: bool) -> None:
@@ -122,7 +144,7 @@ def _shared(task: str, model: str, revision: str, before_id: str = '"id":', behi
 
 
 @lru_cache(KNOWN)
-def _partition_json(pipeline: str, topic: str, partition: int) -> tuple[str, str]:
+def partition_json(pipeline: str, topic: str, partition: int) -> tuple[str, str]:
     """JSON of `event_id` and `source`, each up to the offset. Raises ValidationError."""
     Source.__pydantic_validator__.validate_python(
         {"topic": topic, "partition": partition, "offset": 0, "timestamp_ms": 0}
@@ -134,7 +156,7 @@ def _partition_json(pipeline: str, topic: str, partition: int) -> tuple[str, str
 
 
 @lru_cache(1)  # a micro-batch has one time
-def _time_json(now: datetime) -> str:
+def time_json(now: datetime) -> str:
     """JSON of `classified_at`. Raises ValidationError."""
     _validate({"task": "text-classification", "model": "", "model_revision": "", "classified_at": now})
     return _json(now)

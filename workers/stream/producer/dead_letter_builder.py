@@ -4,6 +4,7 @@ from labelstream.workers.classifier import RecordError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.encode import ProducerRecord, encode_dead_letter
 from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.text_list import FailedTexts
 from labelstream.workers.stream.micro_batch import Item, Outcome, refused
 from labelstream.workers.stream.producer.topic_rules import TopicRules
 
@@ -36,6 +37,8 @@ def rejection_of(outcome: Outcome, model: str) -> Rejection:
     """The rejection of a record without a result."""
     if isinstance(outcome, Rejection):
         return outcome
+    if isinstance(outcome, FailedTexts):
+        return outcome.rejection(model)
     if isinstance(outcome, RecordError):
         return refused(outcome, model)
     raise TypeError("BUG: prediction for a record without a decoded message")

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.classifier import Answered, Prediction
+from labelstream.workers.classifier import Answered, Prediction, RecordError
 from labelstream.workers.errors import RecordRefused, StreamError
+from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.text_list import TextAnswers
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from labelstream.workers.stream.producer.batch_producer import Acknowledgement
 from labelstream.workers.stream.producer.send_errors import stream_error
@@ -47,7 +49,7 @@ class ProducedBatch:
         self.size += size
         self.sent += [Sent(topic, item, ack) for item, ack in zip(items, acks, strict=True)]
 
-    def count_result(self, item: Item, answer: Answered | None, is_dropped: bool = False) -> None:
+    def count_result(self, item: Item, answer: Answered | TextAnswers | None, is_dropped: bool = False) -> None:
         """Count the item's result. Without an answer, or without a record for it, the item counts as skipped."""
         tally = self.tally
         if answer is None or is_dropped:
@@ -60,6 +62,16 @@ class ProducedBatch:
         tally.abstained += abstained
         if isinstance(answer, Prediction):
             tally.labels[item.model, ABSTAINED if abstained else _label(item, answer)] += 1
+        elif isinstance(answer, TextAnswers):
+            self._count_texts(item, answer)
+
+    def _count_texts(self, item: Item, answer: TextAnswers) -> None:
+        for text in answer.texts:
+            if isinstance(text, Prediction):
+                self.tally.labels[item.model, ABSTAINED if text.abstained else _label(item, text)] += 1
+            elif isinstance(text, RecordError | Rejection):
+                reason = text.fault if isinstance(text, RecordError) else text.reason
+                self.tally.failed_texts[reason.value] += 1
 
     def count_dead_letter(self, item: Item, reason: Reason) -> None:
         """Count the item's dead letter."""

@@ -13,8 +13,9 @@ from typing import Any
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
-from labelstream.workers.classifier import Answered
+from labelstream.workers.classifier import Embedding, MaskFill, Prediction
 from labelstream.workers.errors import RecordRefused
+from labelstream.workers.records.routes import RouteRule
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import MIN_LETTER_BYTES, TopicLimits
 from labelstream.workers.stream.codec.encode import (
@@ -26,6 +27,7 @@ from labelstream.workers.stream.codec.encode import (
     with_texts,
 )
 from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.text_list import TextAnswers
 from labelstream.workers.stream.codec.timestamps import is_valid
 from labelstream.workers.stream.log_throttle import LogThrottle
 from labelstream.workers.stream.micro_batch import Item, MicroBatch, Outcome
@@ -45,6 +47,7 @@ from labelstream.workers.stream.producer.topic_rules import TopicRules
 from labelstream.workers.stream.stats import DROPPED, by_reason
 
 logger = logging.getLogger(__name__)
+_RESULTS = (Prediction, MaskFill, Embedding, TextAnswers)
 
 
 class ResultSink:
@@ -61,6 +64,7 @@ class ResultSink:
     ) -> None:
         self._name, self._settings, self._producer, self._clock = name, settings, producer, clock
         self._encode, self._route = value_encoder(name, settings), settings.route
+        self._matches = _matches_any if settings.fields.is_list else RouteRule.matches
         self._texts_for_review = settings.output_shape == "result" and settings.include_text == "review"
         self._review_bytes = limits.review
         self._cloudevents = settings.headers == "cloudevents"
@@ -157,7 +161,7 @@ class ResultSink:
         """The topic that gets the result; None if a rule drops the result. Records that pass go to the output."""
         if self._route and answer is not None:
             for rule in self._route:
-                if rule.matches(answer):
+                if self._matches(rule, answer):
                     return rule.topic
         return self._settings.output
 
@@ -166,7 +170,7 @@ class ResultSink:
         encode, now = self._encode, datetime.now(UTC)
         return [
             encode(item.record, item.message, item.model, answer, now)
-            if isinstance(answer, Answered) and item.message is not None and not item.progress.revoked
+            if isinstance(answer, _RESULTS) and item.message is not None and not item.progress.revoked
             else item.record.value
             if item.passes
             else None
@@ -201,7 +205,8 @@ class ResultSink:
         if answer is None:  # passes
             headers = own_headers(record)
         elif record.headers or self._cloudevents:
-            headers = result_headers(self._settings.headers, self._name, record, answer.task)
+            kind = f"{answer.task}.answers" if type(answer) is TextAnswers else answer.task
+            headers = result_headers(self._settings.headers, self._name, record, kind)
         return ProducerRecord(
             value,
             record.key,
@@ -217,7 +222,7 @@ class ResultSink:
         review = self._settings.review if answer is not None and answer.abstained else None
         rejection = self._rules.obstacle(item, result, target, review)
         if rejection is None and (review is not None or self.isolation.active):
-            rejection = self._send_alone(produced, item, result, target, review)
+            rejection = self._send_alone(produced, item, answer, result, target, review)
         if rejection is None:
             produced.count_result(item, answer, is_dropped=target is None)
             if self._route and answer is not None:
@@ -225,11 +230,17 @@ class ResultSink:
         return rejection
 
     def _send_alone(
-        self, produced: ProducedBatch, item: Item, result: ProducerRecord, target: str | None, review: str | None
+        self,
+        produced: ProducedBatch,
+        item: Item,
+        answer: Any,
+        result: ProducerRecord,
+        target: str | None,
+        review: str | None,
     ) -> Rejection | None:
         """Send to `review` if given, and to `target` if given while isolating. A rejection if one refuses."""
         rules, send, alone = self._rules, self._send_one, self.isolation.active
-        while review is not None and not send(produced, review, self._for_review(review, item, result), item):
+        while review is not None and not send(produced, review, self._for_review(review, item, answer, result), item):
             if rejection := rules.obstacle(item, result, target, review):
                 return rejection
         while alone and target is not None and not send(produced, target, rules.with_valid_timestamp(result), item):
@@ -237,12 +248,12 @@ class ResultSink:
                 return rejection
         return None
 
-    def _for_review(self, review: str, item: Item, result: ProducerRecord) -> ProducerRecord:
+    def _for_review(self, review: str, item: Item, answer: Any, result: ProducerRecord) -> ProducerRecord:
         """The copy of `result`, with its texts if the settings ask for them and the topic takes them."""
         copy = self._rules.to_review(review, item, result)
         if not self._texts_for_review or item.message is None or result.value is None:
             return copy
-        whole = copy._replace(value=with_texts(result.value, item.message))
+        whole = copy._replace(value=with_texts(result.value, item.message, answer))
         return whole if whole.size() <= self._review_bytes else copy
 
     def _count_retimed(self, produced: ProducedBatch, item: Item, result: ProducerRecord) -> None:
@@ -283,6 +294,10 @@ class ResultSink:
         except KafkaError as error:
             raise stream_error(f"topic {topic} cannot be written", error) from error
         produced.expect(topic, [item for item, _ in results], acks, sum(result.size() for _, result in results))
+
+
+def _matches_any(rule: RouteRule, answer: TextAnswers) -> bool:
+    return any(map(rule.matches, answer.answered()))
 
 
 def _size(record: ConsumerRecord, value: bytes | None) -> int:

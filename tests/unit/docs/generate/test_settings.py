@@ -38,7 +38,7 @@ def test_keys_of_a_section_come_before_its_sections(page: str) -> None:
         ("kafka.compression", "Values: `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default: `lz4`."),
         ("models.NAME.max_delay_ms", "Values: number from 0 to 10,000. Default: `5`."),
         ("models.NAME.replicas", "Values: whole number from 1 to 10,000 or `{min, max}`. Default: `{min: 1, max: 1}`."),
-        ("pipelines.NAME.fields.text_separator", 'Values: text. Default: `" "`.'),
+        ("pipelines.NAME.fields.text_separator", "Values: text or `null`. Default: `null`."),
         ("pipelines.NAME.models", "Values: list of names. Default: `[]`."),
         ("models.NAME.multi_label", "Values: `true` or `false`. Default: `false`."),
     ],

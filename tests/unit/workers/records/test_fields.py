@@ -19,6 +19,16 @@ FIELDS = "pipelines.feedback.fields"
         ({"fields": {"text": 5}}, f"{FIELDS}.text", "must be"),
         ({"fields": {"txt": "a"}}, f"{FIELDS}.txt", "did you mean text"),
         ({"fields": {"text": "a", "id": "b[*]"}}, FIELDS, "id takes one value, and b[*] names all items"),
+        (
+            {"fields": {"text": ["a", "b"], "text_pair": "c[*]"}},
+            FIELDS,
+            "text_pair takes one value, and c[*] names all",
+        ),
+        (
+            {"fields": {"text": "a[*].b[*]", "text_pair": "c[*]"}},
+            FIELDS,
+            "text_pair c[*] and text a[*].b[*] differ in number",
+        ),
         ({"fields": {"text": "a", "id": "header:"}}, f"{FIELDS}.id", "write header:NAME"),
         ({"fields": {"text": "a", "metadata": [1]}}, f"{FIELDS}.metadata", "must be"),
         ({"fields": {"text": "a", "metadata": {"x": "a."}}}, f"{FIELDS}.metadata.x", "must be a path"),
@@ -53,11 +63,28 @@ def test_short_forms_are_read_as_the_long_ones() -> None:
     [
         {"fields": {"text": ["a", "header:x", "key"], "metadata": {"n": "b[*].c"}, "candidate_labels": "l[*]"}},
         {"text_field": "a", "fields": {"id": "b"}},
+        {"fields": {"text": "a[*].b[*]", "text_pair": "c[*][*]"}},
         {"format": "text", "fields": {"id": "key", "metadata": ["header:x"]}},
     ],
 )
 def test_fields_that_go_together_are_taken(change: dict[str, Any]) -> None:
     load_settings(tree(**change))
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_list"),
+    [
+        ({"text": "a[*].b"}, True),
+        ({"text": ["$[*]"]}, True),
+        ({"text": "a[*].b", "text_separator": " "}, False),
+        ({"text": ["a[*].b", "c"]}, False),
+        ({"text": "a[0].b"}, False),
+        ({"text": "header:x[*]"}, False),
+        ({}, False),
+    ],
+)
+def test_one_place_with_a_star_is_a_list_of_texts(fields: dict[str, Any], is_list: bool) -> None:
+    assert FieldSettings.model_validate(fields).is_list is is_list
 
 
 def test_fields_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.micro_batch import Item, MicroBatch
+from labelstream.workers.stream.micro_batch import Item, MicroBatch, model_failures
+from tests.support.fakes import FakeClassifier
 from tests.support.pipeline_bench import Bench, message, record
 
 
@@ -61,3 +62,43 @@ def test_what_is_acknowledged_is_let_go_at_once(benches: Callable[..., Bench]) -
         assert [call() for call in calls] == [None]
     finally:
         gc.enable()
+
+
+def test_texts_of_lists_are_answered_in_their_records(benches: Callable[..., Bench]) -> None:
+    bench = benches(
+        fields={"text": "l[*]", "model": "m"},
+        models=["m", "n"],
+        classifiers={"m": FakeClassifier(), "n": FakeClassifier()},
+    )
+    bench.feed(
+        b'{"l":["even","odd"]}',
+        b'{"l":[" "]}',
+        b'{"l":["odd","poison","even"],"m":"n"}',
+        b'{"l":["poison","poison"]}',
+        b'{"l":["even"]}',
+    )
+    bench.run_dry()
+    results = bench.producer.results()
+    labels = [[answer.get("label") for answer in result["answers"]] for result in results]
+    assert labels == [["POSITIVE", "NEGATIVE"], ["NEGATIVE", None, "POSITIVE"], ["POSITIVE"]]
+    assert [result["model"] for result in results] == ["m", "n", "m"]
+    assert results[1]["answers"][1] == {"error": {"reason": "inference_failed", "message": "ValueError"}}
+    letters = [letter["labelstream.reason"] for letter in bench.producer.letters()]
+    assert letters == ["empty_text", "inference_failed"]
+    assert bench.stats.snapshot().get("failed_texts") == {"inference_failed": 1}
+
+
+def test_half_of_a_micro_batch_keeps_the_answers_of_its_lists(benches: Callable[..., Bench]) -> None:
+    bench = benches(fields={"text": "l[*]"})
+    bench.classifier.gate.clear()
+    bench.feed(b'{"l":["even","odd"]}', b'{"l":["odd","poison"]}', b'{"l":["poison"]}')
+    bench.pipeline.run_once(True)
+    [batch] = bench.pipeline._in_flight
+    assert batch.unknown_fields() == 0
+    bench.classifier.gate.set()
+    whole = batch.resolve()
+    first, rest = batch.split(1)
+    assert [*first.resolve(), *rest.resolve()] == whole
+    assert (first.has_dead_letters(), rest.has_dead_letters()) == (False, True)
+    messages, failed = model_failures(batch)
+    assert (messages, failed) == (5, Counter({"inference_failed": 2}))

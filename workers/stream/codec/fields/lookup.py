@@ -1,5 +1,6 @@
 """Finds the value at a path in parsed JSON."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from labelstream.workers.records.places import JsonPath
@@ -59,6 +60,27 @@ def find_all(tree: Any, path: JsonPath) -> list[Any]:
     for part in path.parts:
         found = [step for above, value in found for step in _steps(above, value, part)]
     return [value for _, value in found]
+
+
+def find_items(
+    tree: Any, parts: tuple[str | int | None, ...], above: str = "", indexes: tuple[int, ...] = ()
+) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """Indexes in the lists of a path's stars, and value or Nothing, of each place that the path names, in order.
+
+    A list that is missing or null has no items. What stands in a list's place has fewer indexes than the path stars.
+    """
+    for at, part in enumerate(parts):
+        if part is None:
+            if type(tree) is list:
+                for index, item in enumerate(tree):
+                    yield from find_items(item, parts[at + 1 :], f"{above}[{index}]", (*indexes, index))
+                return
+            tree = tree if type(tree) is Nothing else Nothing(above, tree, "a list")
+            if tree.is_absent:
+                return
+            break
+        above, tree = _steps(above, tree, part)[0]
+    yield indexes, tree
 
 
 def _steps(above: str, value: Any, part: str | int | None) -> list[tuple[str, Any]]:

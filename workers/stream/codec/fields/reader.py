@@ -24,7 +24,7 @@ _JSON_IN_HEADERS = frozenset({"candidate_labels", "multi_label", "top_k"})
 _SCALARS = ("text_pair", "id", "model", "hypothesis_template", "multi_label", "top_k")
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
     """`tree`: the parsed value, or a SparseValue if the parser refuses the value."""
 
     tree: Any
@@ -39,7 +39,7 @@ class FieldReader:
         """`check`: further checks, called with the message, the value and the parsed tree (None if not parsed)."""
         fields, self._check = pipeline.fields, check
         self._plain = pipeline.format == "text"
-        self._separator = fields.text_separator
+        self._separator = " " if fields.text_separator is None else fields.text_separator
         self._texts = [parse_place(place) for place in fields.text]
         self._named = " or ".join(fields.text)
         self._only_text = _only_path(self._texts)
@@ -47,12 +47,13 @@ class FieldReader:
         self._scalars = _places(fields, _SCALARS)
         self._labels = _places(fields, ("candidate_labels",))
         self._metadata = [(to_json(name).decode(), parse_place(place)) for name, place in fields.metadata.items()]
+        self._validate = TextMessage.__pydantic_validator__.validate_python
         self._floats: Literal["float", "lossless-float"] = "float"
 
     def read(self, value: bytes, key: bytes | None, headers: Headers, tree: Any = None) -> TextMessage:
         """Decode one record. `tree`: the parsed value, if known. Raises DecodeError."""
-        record = _Record(self._parse(value, tree), key, headers)
-        message: dict[str, Any] = {"text": self._text(record)}
+        record = Record(self._parse(value, tree), key, headers)
+        message = self._text_members(record)
         if not message["text"].strip():  # then the other places do not matter
             raise DecodeError(Reason.EMPTY_TEXT, "fields.text: the text is empty or blank")
         for name, place in self._scalars:
@@ -68,7 +69,7 @@ class FieldReader:
                 self._floats = "lossless-float"
                 message["metadata"] = self._members(record._replace(tree=self._parse(value)))
         try:
-            read = TextMessage.__pydantic_validator__.validate_python(message)
+            read = self._validate(message)
         except ValidationError as error:
             wrong = invalid(message, error)
             raise DecodeError(wrong.reason, f"fields.{wrong.message}") from None
@@ -88,20 +89,21 @@ class FieldReader:
             return SparseValue(value, str(error), "fields")
         return SparseValue(value, "", "fields") if self._metadata and NEGATIVE_ZERO.search(value) else tree
 
-    def _text(self, record: _Record) -> str:
+    def _text_members(self, record: Record) -> dict[str, Any]:
+        """The text as a field of the message."""
         if self._plain:
-            return record.tree
+            return {"text": record.tree}
         if (path := self._text_field) is not None:
             found = _find_texts(record.tree, path)[0]
-            return found if type(found) is str else no_text(found, path)
+            return {"text": found if type(found) is str else no_text(found, path)}
         if self._only_text is not None and type(found := _find_texts(record.tree, self._only_text)[0]) is str:
-            return found
+            return {"text": found}
         parts = [part for place in self._texts for part in self._parts(record, place)]
         if not parts:
             raise DecodeError(Reason.EMPTY_TEXT, f"fields.text: no text at {self._named}")
-        return self._separator.join(parts)
+        return {"text": self._separator.join(parts)}
 
-    def _parts(self, record: _Record, place: Place) -> list[str]:
+    def _parts(self, record: Record, place: Place) -> list[str]:
         """The texts at a place, without those that are missing or null."""
         if not isinstance(place, JsonPath):
             found = _key_or_header_text(record, "text", place)
@@ -110,11 +112,11 @@ class FieldReader:
         for found in _find_texts(record.tree, place):
             if type(found) is str:
                 parts.append(found)
-            elif not _is_absent(found):
+            elif not is_absent(found):
                 raise DecodeError(Reason.INVALID_MESSAGE, f"fields.text {wrong_kind(found, place, 'a string')}")
         return parts
 
-    def _scalar(self, record: _Record, name: str, place: Place) -> Any:
+    def _scalar(self, record: Record, name: str, place: Place) -> Any:
         """The value at a place without a star; None if it is missing or null."""
         if not isinstance(place, JsonPath):
             return _key_or_header(record, name, place)
@@ -123,22 +125,22 @@ class FieldReader:
             return None if type(found) is Nothing else found
         raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {wrong_kind(found, place, '')}")
 
-    def _list(self, record: _Record, name: str, place: Place) -> Any:
+    def _list(self, record: Record, name: str, place: Place) -> Any:
         """The value at a place; for a path with a star the list of its values."""
         if not (isinstance(place, JsonPath) and place.has_star):
             return self._scalar(record, name, place)
-        found = [value for value in _find_all(record.tree, place) if not _is_absent(value)]
+        found = [value for value in _find_all(record.tree, place) if not is_absent(value)]
         for value in found:
             if type(value) is Nothing:
                 raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {wrong_kind(value, place, '')}")
         return found or None
 
-    def _members(self, record: _Record) -> Verbatim:
+    def _members(self, record: Record) -> Verbatim:
         """JSON of the metadata. Raises InexactFloat for floats that were not parsed losslessly."""
         members = [self._member(record, name, place) for name, place in self._metadata]
         return Verbatim("{" + ",".join([member for member in members if member]) + "}")
 
-    def _member(self, record: _Record, name: str, place: Place) -> str | None:
+    def _member(self, record: Record, name: str, place: Place) -> str | None:
         """JSON member of the metadata; None if the value is missing. A path with a star gives a list."""
         if not isinstance(place, JsonPath):
             found = _key_or_header_text(record, "metadata", place)
@@ -179,7 +181,7 @@ def _find_all(tree: Any, path: JsonPath) -> list[Any]:
     return find_all(tree, path) if path.has_star else [find(tree, path)]
 
 
-def _is_absent(found: Any) -> bool:
+def is_absent(found: Any) -> bool:
     return found.is_absent if type(found) is Nothing else found is None
 
 
@@ -188,7 +190,7 @@ def _raw_metadata(text: bytes, place: str) -> str:
     return text.decode()
 
 
-def _key_or_header(record: _Record, name: str, place: Header | Key) -> Any:
+def _key_or_header(record: Record, name: str, place: Header | Key) -> Any:
     """The value in the key or a header, with lists, numbers and booleans as JSON; None if it is missing."""
     found = _key_or_header_text(record, name, place)
     if found is None or name not in _JSON_IN_HEADERS:
@@ -199,7 +201,7 @@ def _key_or_header(record: _Record, name: str, place: Header | Key) -> Any:
         raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {_name_of(place)}: invalid JSON") from None
 
 
-def _key_or_header_text(record: _Record, name: str, place: Header | Key) -> str | None:
+def _key_or_header_text(record: Record, name: str, place: Header | Key) -> str | None:
     value = record.key if isinstance(place, Key) else dict(record.headers).get(place.name)
     try:
         return None if value is None else value.decode()

@@ -39,9 +39,15 @@ class SparseValue:
 
     def texts(self, path: JsonPath) -> list[Any]:
         """As `find_all` of a parsed tree. Other values than strings are replaced by a value of their type."""
-        return self._read_at(
-            path, lambda text: read_value(text, path.written) if _first_byte(text) == b'"' else self._kind(text)
-        )
+        return self._read_at(path, lambda text: self.text(text, path.written))
+
+    def text(self, value: bytes, name: str) -> Any:
+        """The string `value`, or a placeholder of the type of another JSON value. `name`: of its place, for errors."""
+        return read_value(value, name) if _first_byte(value) == b'"' else self._kind(value)
+
+    def tree(self, path: JsonPath) -> Any:
+        """A parsed tree of the values on `path` alone. Those at its end are Raw."""
+        return self._tree(self._value, path.parts)
 
     def scalars(self, path: JsonPath) -> list[Any]:
         """As `find_all` of a parsed tree, with objects and lists empty.
@@ -59,11 +65,11 @@ class SparseValue:
         return self._read_at(path, Raw)
 
     def _read_at(self, path: JsonPath, read: Callable[[bytes], Any]) -> list[Any]:
-        found = find_all(self._tree(self._value, path.parts), path)
+        found = find_all(self.tree(path), path)
         return [read(value.text.strip()) if type(value) is Raw else value for value in found]
 
     def _tree(self, text: bytes, parts: Parts) -> Any:
-        """A parsed tree of the values on the path of `parts` alone."""
+        """See `tree`."""
         if not parts:
             return Raw(text)
         first, (part, *rest) = _first_byte(text), parts

@@ -78,6 +78,11 @@ def test_classify_refuses_contradicting_options(run: Run, arguments: tuple[str, 
     fails(run("classify", "text", *arguments), 2, key)
 
 
+def test_classify_refuses_a_list_of_texts(run: Run) -> None:
+    ended = run("classify", "-i", "-", "--text-field", "l[*].b")
+    fails(ended, 2, "--text-field: l[*].b names a list, and each line has one text")
+
+
 def test_classify_a_table_into_a_table(run: Run, model: str, tmp_path: Path) -> None:
     table, answers = tmp_path / "a.csv.gz", tmp_path / "b.csv"
     table.write_bytes(gzip.compress(b"id,review\n1,good\n2,\n3,bad\n"))

@@ -175,3 +175,24 @@ def test_enriched_record_is_a_row_of_its_last_enrichment() -> None:
     value = json.dumps({"source": "web", "event": {"source": {}}, "one": first, "two": last, "label": "own"}).encode()
     assert as_row(record(value))[0] == "LAST"
     assert as_row(record(b'{"source": {}, "one": {"event_id": 1, "source": {}}}'))[0] == "-"
+
+
+def test_result_of_several_texts_is_one_row() -> None:
+    shared = {name: value for name, value in RESULT.items() if name not in ("label", "score", "tokens", "truncated")}
+    answer = {"label": "GOOD", "score": 0.5, "tokens": 3, "truncated": False}
+    unsure = answer | {"label": "BAD", "abstained": True, "truncated": True}
+    answers = [answer, {"error": {"reason": "empty_text", "message": "m"}}, answer, unsure]
+    shown = as_row(record(json.dumps(shared | {"answers": answers}).encode()))
+    assert (shown[:2], shown[3]) == (("GOOD x2, ! empty_text, abstained: BAD", "-"), "9+")
+    shown = as_row(record(json.dumps(shared | {"answers": [{"embedding": [0.5]}] * 2}).encode()))
+    assert (shown[0], shown[3]) == ("(1 numbers) x2", "?")
+    many = [answer | {"label": f"L{number}"} for number in range(9)]
+    assert as_row(record(json.dumps({"e": shared | {"event_id": "p", "answers": many}}).encode()))[0] == (
+        "L0, L1, L2, L3, L4, L5, L6, L7, ..."
+    )
+
+
+@given(st.lists(RESULT_LIKE | ODD | st.fixed_dictionaries({"error": ODD, "tokens": st.just(10**4_298)}), max_size=120))
+def test_any_list_of_answers_is_shown_on_one_line(answers: list[Any]) -> None:
+    shown = as_row(record(json.dumps({"source": {}, "answers": answers}).encode()))
+    assert all(cell == escape(cell) for cell in shown)

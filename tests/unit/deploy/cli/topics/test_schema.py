@@ -8,7 +8,7 @@ from labelstream.schemas.export import FOLDER
 from tests.unit.deploy.cli.conftest import Run
 
 
-@pytest.mark.parametrize("name", ["result", "message", "dead-letter", "config"])
+@pytest.mark.parametrize("name", ["result", "answers", "message", "dead-letter", "config"])
 def test_schemas_are_the_files(run: Run, name: str) -> None:
     assert run("schema", name).out == (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
 

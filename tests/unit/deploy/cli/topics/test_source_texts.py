@@ -108,3 +108,16 @@ def test_json_has_whole_text_and_unchanged_value() -> None:
     assert json_with_text(record(RESULT), SourceText()) == RESULT
     assert as_cell(SourceText(text)) == "x\\x1b" * 1_000
     assert as_cell(SourceText()) == "-"
+
+
+LISTED = b'{"answers": [{"label": "GOOD"}, {"error": {}}], "source": {"topic": "in", "partition": 1, "offset": 2}}'
+
+
+def test_texts_of_a_list_are_joined() -> None:
+    value = b'{"l": ["so", " ", "good"]}'
+    texts = SourceTexts(Lookup(value), [pipeline(fields={"text": "l[*]"})])
+    assert texts.of([record(LISTED), record(value, LETTER)]) == [SourceText("so good")] * 2
+    own = record(LISTED.replace(b'"GOOD"', b'"GOOD", "text": "its own"'))
+    (found,) = texts.of([own])
+    assert found == SourceText("its own")
+    assert json_with_text(own, found) == own.value

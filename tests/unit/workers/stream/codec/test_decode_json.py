@@ -187,3 +187,10 @@ def test_result_without_its_text_is_told_how_to_get_it() -> None:
     with pytest.raises(DecodeError, match="set include_text to always") as caught:
         decode(RESULT % (b"null", b""))
     assert caught.value.reason is Reason.INVALID_MESSAGE
+
+
+def test_result_of_several_texts_is_told_how_to_read_them() -> None:
+    value = RESULT.replace(b'"model_revision":"r",', b"") % (b"null", b',"answers":[{}]')
+    with pytest.raises(DecodeError, match=r"set fields.text to answers\[\*\].text") as caught:
+        decode(value)
+    assert caught.value.reason is Reason.INVALID_MESSAGE

@@ -171,7 +171,7 @@ def test_enrichment_and_texts_fit_their_schemas(answer: Prediction, text: str | 
     part = json.loads(encode_enrichment("p", record(), "m", answer, NOW))
     assert part == {name: value for name, value in json.loads(whole).items() if name not in ("id", "metadata")}
     ENRICHMENT.validate_json(json.dumps(part))
-    read = RESULT.validate_json(with_texts(whole, sent))
+    read = RESULT.validate_json(with_texts(whole, sent, answer))
     assert (read.text, read.text_pair) == (sent.text, pair)
 
 

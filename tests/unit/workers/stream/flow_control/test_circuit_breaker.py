@@ -238,3 +238,24 @@ def test_what_was_lost_is_given_up_and_the_rest_goes_on(make: Callable[..., Benc
     bench.run_dry()
     assert len(bench.producer.results()) == 1
     bench.turn_until(lambda: done(bench) == 1)
+
+
+def test_each_text_of_a_list_counts_and_is_asked_again_alone(make: Callable[..., Bench]) -> None:
+    bench = make(breaker={"probe_s": 0.05}, fields={"text": "l[*]"})
+    bench.feed(b'{"l":["poison","good"," ","poison"]}', b'{"l":["poison"]}')
+    held(bench)
+    assert "the model fails 3 of the next 4 messages (inference_failed 3)" in bench.pipeline.breaker.alarm
+    bench.turn_until(lambda: bench.classifier.calls[1:3] == [3, 3])
+    bench.classifier._answer.repaired = True  # type: ignore[attr-defined]
+    bench.run_dry()
+    first, second = bench.producer.results()
+    assert [answer.get("label") for answer in first["answers"]] == ["POSITIVE", "POSITIVE", None, "POSITIVE"]
+    assert len(second["answers"]) == 1
+    bench.turn_until(lambda: done(bench) == 2)
+
+
+def test_one_failing_text_of_many_holds_nothing_back(make: Callable[..., Bench]) -> None:
+    bench = make(fields={"text": "l[*]"})
+    bench.feed(b'{"l":["poison","good","good","good"]}', b'{"l":["poison","good","good"]}')
+    bench.run_dry()
+    assert len(bench.producer.results()) == 2

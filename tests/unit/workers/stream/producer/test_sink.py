@@ -256,3 +256,68 @@ def test_result_that_its_own_target_has_no_room_for_is_a_dead_letter(benches: Ca
     bench.run_dry()
     assert [letter["labelstream.reason"] for letter in bench.producer.letters()] == ["result_too_large"]
     assert bench.stats.snapshot().get("results_routed") == {"out": 1}
+
+
+LIST = {"text": "l[*]"}
+
+
+@pytest.mark.parametrize(("include", "in_output", "in_review"), [("review", False, True), ("always", True, True)])
+def test_list_goes_to_review_as_a_whole_with_its_texts(
+    benches: Callable[..., Bench], include: str, in_output: bool, in_review: bool
+) -> None:
+    bench = benches(classifier=FakeClassifier(abstain), review="review", include_text=include, fields=LIST)
+    bench.feed(b'{"l":["sure","sure"]}', b'{"l":["sure","unsure",null]}')
+    bench.run_dry()
+    sent = [(topic, json.loads(value)) for topic, value, *_ in bench.producer.sent]
+    assert sorted((topic, result["source"]["offset"]) for topic, result in sent) == [
+        ("out", 0),
+        ("out", 1),
+        ("review", 1),
+    ]
+    for topic, result in sent:
+        jsonschema.validate(result, json_schema("answers"))
+        if result["source"]["offset"] == 1:
+            has_texts = in_output if topic == "out" else in_review
+            texts = [answer.get("text") for answer in result["answers"]]
+            assert texts == (["sure", "unsure", None] if has_texts else [None] * 3)
+    snapshot = bench.stats.snapshot()
+    assert (snapshot["abstained"], snapshot["labels"]) == (1, {"m": {"POSITIVE": 3, "(abstained)": 1}})
+
+
+def test_rule_matches_a_list_when_any_answer_does(benches: Callable[..., Bench]) -> None:
+    route = [{"truncated": True, "topic": None}, {"label": "NEGATIVE", "min_score": 0.6, "topic": "bad"}]
+    bench = benches(route=route, fields=LIST)
+    values = [["even", "even"], ["even", " ", "odd"], ["odd", "x" * 1_002], ["poison", "even"]]
+    bench.feed(*[json.dumps({"l": texts}).encode() for texts in values])
+    bench.run_dry()
+    sent = [(topic, json.loads(value)["source"]["offset"]) for topic, value, *_ in bench.producer.sent]
+    assert sorted(sent) == [("bad", 1), ("out", 0), ("out", 3)]
+    assert bench.stats.snapshot().get("results_routed") == {"out": 2, "bad": 1, "(dropped)": 1}
+
+
+def test_enriched_list_has_its_answers(benches: Callable[..., Bench]) -> None:
+    bench = benches(output_shape="enrich", fields=LIST, on_empty_text="pass")
+    values = [b'{"l": ["even", "poison"], "n": 1.50}', b'{"l":[]}', b'{"l":[" ",null]}']
+    bench.feed(*values)
+    bench.run_dry()
+    sent = [value for _, value, *_ in bench.producer.sent]
+    assert sent[1:] == values[1:]
+    before, _, part = sent[0].partition(b',"labelstream":')
+    assert before + b"}" == values[0]
+    jsonschema.validate(json.loads(part[:-1]), json_schema("answers-enrichment"))
+    assert bench.stats.snapshot()["skipped"] == 2
+
+
+def test_event_of_a_list_has_a_type_of_its_own(benches: Callable[..., Bench]) -> None:
+    bench = benches(fields=LIST, headers="cloudevents")
+    bench.feed(b'{"l": ["even", null]}')
+    bench.run_dry()
+    assert dict(bench.producer.sent[0][3])["ce_type"] == b"labelstream.text-classification.answers.v1"
+
+
+def test_list_whose_result_is_too_large_is_a_dead_letter(benches: Callable[..., Bench]) -> None:
+    bench = benches(limits=TopicLimits(output=2_000, dead_letter=10_000), fields=LIST)
+    bench.feed(json.dumps({"l": ["even"] * 20}).encode(), b'{"l":["even"]}')
+    bench.run_dry()
+    assert [result["source"]["offset"] for result in bench.producer.results()] == [1]
+    assert [letter["labelstream.reason"] for letter in bench.producer.letters()] == ["result_too_large"]

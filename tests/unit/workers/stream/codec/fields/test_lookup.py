@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from labelstream.workers.records.places import parse_path
-from labelstream.workers.stream.codec.fields.lookup import MISSING, NOT_THERE, Nothing, find, find_all, lookup
+from labelstream.workers.stream.codec.fields.lookup import (
+    MISSING,
+    NOT_THERE,
+    Nothing,
+    find,
+    find_all,
+    find_items,
+    lookup,
+)
 
 TREE = {"a": {"b": [{"c": 1}, {"c": None}, {"d": 3}, 4], "e.f": 5}, "a.g": 6, "n": None}
 
@@ -37,6 +45,26 @@ def test_star_finds_each_item_in_order() -> None:
     assert found == [1, None, NOT_THERE, Nothing("a.b[3]", 4)]
     assert find_all([[1, 2], [], [3]], parse_path("[*][*]")) == [1, 2, 3]
     assert find_all(TREE, parse_path("a.x[*].c")) == [NOT_THERE]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("a.b[*].c", [((0,), 1), ((1,), None), ((2,), NOT_THERE), ((3,), Nothing("a.b[3]", 4))]),
+        ("a.x[*].c", []),
+        ("n[*]", []),
+        ("a[*]", [((), Nothing("a", TREE["a"], "a list"))]),
+        ("a.b[*][*]", [((at,), Nothing(f"a.b[{at}]", TREE["a"]["b"][at], "a list")) for at in range(4)]),
+    ],
+)
+def test_items_have_their_indexes(path: str, found: list[Any]) -> None:
+    assert list(find_items(TREE, parse_path(path).parts)) == found
+
+
+def test_items_of_nested_lists_are_found_as_values_are() -> None:
+    tree = [[1, 2], [], [3]]
+    assert list(find_items(tree, (None, None))) == [((0, 0), 1), ((0, 1), 2), ((2, 0), 3)]
+    assert next(find_items([[]] * 1_000_000, (None,))) == ((0,), [])
 
 
 def test_missing_or_null_value_is_absent() -> None:

@@ -45,7 +45,6 @@ def read(fields: dict[str, Any], value: Any = EVENT, **more: Any) -> TextMessage
         ("event.message", "no space left"),
         (["event.title", "event.message"], "Disk full no space left"),
         (["event.title", "event.lang", "event.none", "level"], "Disk full error"),
-        ("lines[*].t", "one two"),
         ("lines[3].t", "two"),
         (["lines[0].t", "tags[*]"], "one a b"),
         (["header:trace", "key", "$.key", "header:no"], "last key-1 a field"),
@@ -59,6 +58,10 @@ def test_texts_are_joined_in_order(places: Any, text: str) -> None:
 
 def test_separator_stands_between_parts() -> None:
     assert read({"text": ["event.title", "event.none", "level"], "text_separator": "\n"}).text == "Disk full\nerror"
+
+
+def test_separator_joins_the_texts_of_a_list() -> None:
+    assert read({"text": "lines[*].t", "text_separator": " "}).text == "one two"
 
 
 @pytest.mark.parametrize(
@@ -133,8 +136,13 @@ def test_numbers_of_metadata_have_all_their_digits() -> None:
         ({"text": "a", "id": "b.c"}, b'{"a":null,"b":"x"}', Reason.EMPTY_TEXT, "no text at a"),
         ({"text": "a"}, b'{"a":5}', Reason.INVALID_MESSAGE, "fields.text a: a must be a string, not an integer"),
         ({"text": ["a", "b"]}, b'{"a":"x","b":[1]}', Reason.INVALID_MESSAGE, "b must be a string, not a list"),
-        ({"text": "a[*].b"}, b'{"a":[{"b":"x"},1]}', Reason.INVALID_MESSAGE, "a[1] must be an object, not an int"),
-        ({"text": "a[*]"}, b'{"a":{}}', Reason.INVALID_MESSAGE, "a must be a list, not an object"),
+        (
+            {"text": ["a[*].b", "c"]},
+            b'{"a":[{"b":"x"},1]}',
+            Reason.INVALID_MESSAGE,
+            "a[1] must be an object, not an int",
+        ),
+        ({"text": ["a[*]", "b"]}, b'{"a":{}}', Reason.INVALID_MESSAGE, "a must be a list, not an object"),
         ({"text": "a"}, b'[{"a":"x"}]', Reason.INVALID_MESSAGE, "the value must be an object, not a list"),
         ({"text": "a"}, b'{"a":"x","a":"y"}', Reason.INVALID_MESSAGE, "duplicate key a on the path of fields"),
         ({"text": "a", "id": "b.c"}, b'{"a":"x","b":1}', Reason.INVALID_MESSAGE, "fields.id b.c: b must be an object"),
