@@ -13,6 +13,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions, _offsets_partition
+from labelstream.workers.stream.delivery.last_transaction import LastTransaction
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer
 from labelstream.workers.stream.producer.client import make_transactional_producer
 from labelstream.workers.stream.producer.producers import end
@@ -86,9 +87,10 @@ def test_new_producer_writes_abort_marker_to_every_output(kafka: Broker, make_to
         [1_000_000],
         "an-id",
     )
+    last = LastTransaction(connected_config(settings.required_kafka), "an-id")
     written = [topics.output, topics.dead_letter]
     for made in (1, 2):
-        TransactionalProducer(make, "g", settings.pipelines["p"]).close(5)
+        TransactionalProducer(make, "g", settings.pipelines["p"], last).close(5)
         assert set(ends(kafka.bootstrap, written)) == {made}
     assert set(ends(kafka.bootstrap, [topics.input])) == {0}
     assert committed(kafka.bootstrap, "g", topics.input) == dict.fromkeys(range(4), -1001)
@@ -103,13 +105,13 @@ def open_in(broker: Broker, partition: Any) -> list[int]:
     ]
 
 
-def leave_open(broker: Broker, make: Callable[[], Any], topic: str) -> None:
-    """Open a transaction in partition 0 of `topic` that its coordinator reports as closed."""
+def leave_open(broker: Broker, make: Callable[[], Any], topic: str, commits: bool = False) -> None:
+    """Open a transaction in partition 0 of `topic` that its coordinator reports as aborted, or as committed."""
     producer, partition = make(), KafkaPartition(topic, 0)
     producer.init_transactions()
     producer.begin_transaction()
     producer.send(topic, b"{}", partition=0).get(10)
-    producer.commit_transaction()
+    producer.commit_transaction() if commits else producer.abort_transaction()
     wait_until(lambda: not open_in(broker, partition), 10, "the marker")
     producer.begin_transaction()
     producer._transaction_manager._partitions_in_transaction.add(partition)  # as if the coordinator knew
@@ -141,7 +143,8 @@ def test_hanging_transaction_of_dead_worker_is_ended(trusting: Broker, caplog: p
 
     def end_as(transactional_id: str) -> None:
         ended.append(transactional_id)
-        TransactionalProducer(partial(make, transactional_id), "g", pipeline).close(0)
+        last = LastTransaction(config, transactional_id)
+        TransactionalProducer(partial(make, transactional_id), "g", pipeline, last).close(0)
 
     hanging = HangingTransactions(config, kafka, pipeline, "g", end_as)
     alive = make("g-alive")
@@ -155,16 +158,16 @@ def test_hanging_transaction_of_dead_worker_is_ended(trusting: Broker, caplog: p
     def seen(timeout_s: float) -> list[bytes]:
         return [
             message.value()
-            for message in read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 2, timeout_s)
+            for message in read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 1, timeout_s)
         ]
 
-    assert seen(5) == [b"{}"]
+    assert seen(5) == []
     patient = kafka.model_copy(update={"transaction_timeout_ms": 60_000})
     assert HangingTransactions(config, patient, pipeline, "g", end_as).end() == []  # opened too recently
     time.sleep(2)
     assert hanging.end() == ended == ["g-dead"]
     assert hanging.end() == []
-    assert seen(10) == [b"{}", b"behind it"]
+    assert seen(10) == [b"behind it"]
     assert "ending a hanging transaction" in caplog.text
     end(alive, 0)
 
@@ -181,9 +184,23 @@ def test_worker_ends_hanging_transaction_of_dead_worker(trusting: Broker, start_
     leave_open(trusting, partial(make, "labelstream-p-dead"), topics.output)
     produce(trusting.bootstrap, topics.input, messages(20))
     start_worker(topics, bootstrap=trusting.bootstrap, kafka=short, **EXACTLY)
-    committed_ = read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 21)
-    assert [message.value() for message in committed_][:1] == [b"{}"]
-    assert len(committed_) == 21  # two committed transactions, and nothing of the hanging one
+    committed_ = read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 20)
+    assert b"{}" not in [message.value() for message in committed_]
+
+
+def test_results_of_a_commit_without_markers_are_kept(trusting: Broker) -> None:
+    """Hazard: a broker that restarts during a commit may write the offsets' marker alone."""
+    topics = Topics("in-3", "out-3", "dead-3")
+    for topic in (topics.input, topics.output, topics.dead_letter):
+        trusting.create_topic(topic)
+    settings = settings_for(trusting.bootstrap, topics, **EXACTLY)
+    config = connected_config(settings.required_kafka)
+    make = partial(make_transactional_producer, config, settings.required_kafka, [1_000_000], "g-3")
+    leave_open(trusting, make, topics.output, commits=True)
+    TransactionalProducer(make, "g-3", settings.pipelines["p"], LastTransaction(config, "g-3")).close(5)
+    found = read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 2, 20)
+    assert [message.value() for message in found] == [b"{}", b"{}"]
+    assert committed(trusting.bootstrap, "g-3", topics.input) == {0: -1001}
 
 
 @pytest.mark.parametrize(("group", "partition"), [("labelstream-p", 11), ("g", 3), ("gr\u00fc\u00dfe \U0001f600", 34)])

@@ -12,6 +12,7 @@ from kafka.errors import (
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
+from labelstream.workers.stream.delivery.last_transaction import LastTransaction
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.sink import ResultSink
@@ -120,6 +121,18 @@ class PaperProducer:
         self.closed = True
 
 
+class Last(LastTransaction):
+    """The last transaction of the id, whose outcome the test sets. The coordinator forgets it after one look."""
+
+    def __init__(self) -> None:
+        super().__init__({}, "an-id")
+        self.at_coordinator = False
+
+    def look(self) -> None:
+        self.was_committed |= self.at_coordinator
+        self.at_coordinator = False
+
+
 class Source(FakeSource):
     """Knows a group."""
 
@@ -153,7 +166,8 @@ class Bench:
             }
         )
         self.broker, self.source, self.stats, self.classifier = Broker(), Source(), Stats(), FakeClassifier()
-        self.producer = TransactionalProducer(self.broker.connect, "g", self.settings)
+        self.last = Last()
+        self.producer = TransactionalProducer(self.broker.connect, "g", self.settings, self.last)
         sink = ResultSink("p", self.settings, self.producer, TopicLimits())
         self.delivery = ExactlyOnce(
             self.settings,

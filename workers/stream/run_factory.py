@@ -23,6 +23,7 @@ from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.delivery.base import Delivery
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions
+from labelstream.workers.stream.delivery.last_transaction import LastTransaction
 from labelstream.workers.stream.delivery.transaction_check import check_transactions
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
@@ -74,6 +75,7 @@ class RunFactory:
         self._transactional = self._settings.delivery == "exactly_once"
         if self._transactional:
             check_transactions(self._config, self._kafka, f"pipelines.{name}.delivery", self._transactional_id)
+        self._last = LastTransaction(self._config, self._transactional_id)
 
     def end_hanging_transactions(self, stopped: threading.Event) -> None:
         """End hanging transactions of dead workers, in the background until `stopped`; only with exactly once."""
@@ -83,7 +85,7 @@ class RunFactory:
                 self._kafka,
                 self._settings,
                 self._group,
-                lambda transactional_id: self._transactional_producer(transactional_id).close(0),
+                lambda dead: self._transactional_producer(dead, LastTransaction(self._config, dead)).close(0),
             )
             hanging.keep_ending(stopped)
 
@@ -124,13 +126,13 @@ class RunFactory:
 
     def _producer(self) -> Producer:
         if self._transactional:
-            return self._transactional_producer(self._transactional_id)
+            return self._transactional_producer(self._transactional_id, self._last)
         return IdempotentProducer(partial(make_producer, self._config, self._kafka, self._limits.sizes()))
 
-    def _transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+    def _transactional_producer(self, transactional_id: str, last: LastTransaction) -> TransactionalProducer:
         sizes = self._limits.sizes()
         make = partial(make_transactional_producer, self._config, self._kafka, sizes, transactional_id)
-        return TransactionalProducer(make, self._group, self._settings)
+        return TransactionalProducer(make, self._group, self._settings, last)
 
     def _delivery(self, source: RecordSource, producer: Producer) -> Delivery:
         settings, stats = self._settings, self._stats

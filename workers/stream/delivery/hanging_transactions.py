@@ -6,7 +6,7 @@ hence can be skipped"). read_committed readers of that partition then block fore
 transactional id ends the transaction (transactions.py), but ids are random and a dead worker's id has no next producer.
 
 Each worker therefore looks regularly for transactions that are open in an output partition but closed at their
-coordinator (KIP-664). The worker ends them as the next producer of their id.
+coordinator (KIP-664). The worker ends them as the next producer of their id, with the outcome of the coordinator.
 """
 
 import logging

@@ -44,7 +44,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     journal: list[Any] = []
 
     class Transactional(Producer):
-        def __init__(self, make: Callable[[], object], group: str, settings: object) -> None:
+        def __init__(self, make: Callable[[], object], group: str, settings: object, last: object) -> None:
             super().__init__(journal=journal, throttled_s=lambda: 0.0)
             make()
 

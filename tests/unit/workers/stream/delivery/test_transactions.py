@@ -5,9 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 
+from labelstream.workers.errors import StreamError
+from labelstream.workers.stream.delivery.transactions import TransactionalProducer
 from tests.support.pipeline_bench import message
-from tests.support.transactions_bench import Bench, PaperProducer
+from tests.support.transactions_bench import BEGINNING, Bench, PaperProducer
 
 
 def test_unacknowledged_transaction_is_aborted_and_resent_smaller(
@@ -38,3 +41,18 @@ def test_unacknowledged_transaction_is_aborted_and_resent_smaller(
     assert 1 <= sent[0] < 40 // 2
     assert sum(sent) == 40
     assert sum(bench.classifier.calls) == 40  # classified once
+
+
+def test_lost_markers_of_a_committed_transaction_are_those_of_a_commit(request: pytest.FixtureRequest) -> None:
+    bench = Bench()
+    request.addfinalizer(bench.classifier.close)
+    bench.broker.calls.clear()
+    bench.last.at_coordinator = True
+    bench.broker.fail_commit = [KafkaTimeoutError()]  # of the markers: the next attempt must not abort
+    with pytest.raises(StreamError, match="transactions cannot be initialized"):
+        TransactionalProducer(bench.broker.connect, "g", bench.settings, bench.last)
+    TransactionalProducer(bench.broker.connect, "g", bench.settings, bench.last)
+    assert bench.broker.calls == ["init", "begin", "clear", "commit"] * 2
+    assert bench.broker.committed == [([], {})]
+    TransactionalProducer(bench.broker.connect, "g", bench.settings, bench.last)
+    assert bench.broker.calls[-4:] == BEGINNING
