@@ -60,7 +60,7 @@ help:
 	@echo
 	@echo "Benchmarks:"
 	@echo "  make bench              topic to topic, beside the engine alone; JSON="
-	@echo "  make bench-scaling      throughput with 1 to 16 replicas; JSON="
+	@echo "  make bench-scaling      throughput with 1 to 16 replicas; PER_GPU= JSON="
 	@echo "  make bench-startup      how long commands take to start; BESIDE= JSON="
 	@echo "  make simulate           the autoscaling on recorded arrivals; SEEDS=1 PLOT="
 
@@ -116,7 +116,7 @@ bench-startup: venv
 	$(PYTHON) -m tests.benchmarks.startup $(if $(BESIDE),--beside "$(BESIDE)") $(if $(JSON),--json "$(JSON)")
 
 bench-scaling: venv kafka-jars
-	$(PYTHON) -m tests.benchmarks.scaling $(if $(JSON),--json "$(JSON)")
+	$(PYTHON) -m tests.benchmarks.scaling $(if $(PER_GPU),--per-gpu $(PER_GPU)) $(if $(JSON),--json "$(JSON)")
 
 chaos: venv kafka-jars
 	@exec $(PYTHON) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MESSAGES),--messages $(MESSAGES)) \

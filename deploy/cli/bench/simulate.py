@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelstream.deploy.cli.common.connect import load_pipelines
-from labelstream.deploy.cli.common.console import out, say
+from labelstream.deploy.cli.common.console import out, plural, say
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.stream.flow_control.batch_sizer import ORDINARY_RECORDS
 
@@ -66,6 +66,7 @@ def simulate(
         from labelstream.deploy.simulate.plot import pyplot
 
         pyplot()  # fails before the work if matplotlib is missing
+    _show_assumptions(cluster, None if trace is None else partitions)
     if trace is not None:
         figures = _one(trace, cluster, goal, partitions, plot)
         failed = False
@@ -96,6 +97,16 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
         call_messages=min(ORDINARY_RECORDS, chosen.max_poll_records),
         max_replicas=model.replicas.max,
         max_workers=chosen.workers.max,
+    )
+
+
+def _show_assumptions(cluster: "Cluster", partitions: int | None) -> None:
+    """`partitions`: None if each trace has its own."""
+    topic = "" if partitions is None else f"{plural(partitions, 'partition')}, "
+    out().print(
+        f"assumed: {topic}{cluster.replica_per_s:g} messages/s a replica, {cluster.worker_per_s:g} a worker; "
+        f"{cluster.node_start_s:g} s until a node is ready, {cluster.model_start_s:g} s to load the model",
+        soft_wrap=True,
     )
 
 

@@ -27,6 +27,10 @@ def test_trace_is_simulated_under_each_policy(run: Run, day: str, tmp_path: Path
     figures, picture = tmp_path / "figures.json", tmp_path / "day.png"
     ended = run("simulate", day, "--partitions", "4", "--json", str(figures), "--plot", str(picture))
     assert ended.code == 0
+    assert ended.out.splitlines()[0] == (
+        "assumed: 4 partitions, 1000 messages/s a replica, 10000 a worker; 150 s until a node is ready, 40 s to load "
+        "the model"
+    )
     found = json.loads(figures.read_text())
     assert list(found) == [OURS, compare.SERVE, KEDA]
     for way in found.values():
