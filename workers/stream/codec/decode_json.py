@@ -123,5 +123,8 @@ def invalid(tree: Any, error: ValidationError) -> DecodeError:
     name = str(first["loc"][0])
     if name in _UNIONS:
         return DecodeError(Reason.INVALID_MESSAGE, f"{name}: must be {_UNIONS[name]}, not {kind_of(tree[name])}")
+    if name == "text" and type(text) is list:
+        problem = "text: must be a string, not a list; for a list of texts, set fields.text to text[*]"
+        return DecodeError(Reason.INVALID_MESSAGE, problem)
     given = f", not {kind_of(tree[name])}" if name in tree and len(first["loc"]) == 1 else ""
     return DecodeError(Reason.INVALID_MESSAGE, f"{name}: {first['msg']}{given}")

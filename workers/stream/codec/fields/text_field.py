@@ -57,5 +57,6 @@ def no_text(found: Any, path: JsonPath) -> str:
 def wrong_kind(found: Any, path: JsonPath, wanted: str) -> str:
     """Error text: the value at `path` is not `wanted`, or a part of the path has no fields or items."""
     if type(found) is not Nothing:
-        return f"{path.written}: {path.written} must be {wanted}, not {kind_of(found)}"
+        fix = f"; for a list of texts, set fields.text to {path.written}[*]" if wanted and type(found) is list else ""
+        return f"{path.written}: {path.written} must be {wanted}, not {kind_of(found)}{fix}"
     return f"{path.written}: {found.at or 'the value'} must be {found.needed}, not {kind_of(found.actual)}"

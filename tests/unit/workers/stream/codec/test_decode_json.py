@@ -33,7 +33,7 @@ def test_what_is_not_read_is_not_judged(unread: bytes, space: bytes) -> None:
     [
         (b'[{"text":"a"}]', "the value must be an object, not a list"),
         (b'"{\\"text\\":\\"a\\"}"', "not a string of JSON, encoded twice"),
-        (b'{"text":["a"]}', "text: Input should be a valid string, not a list"),
+        (b'{"text":["a"]}', "text: must be a string, not a list; for a list of texts, set fields.text to text[*]"),
         (b'{"text":"a","id":17.0}', "id: must be a string or an integer, not a decimal number"),
         (b'{"text":"a","metadata":["a"]}', "metadata: must be an object, not a list"),
         (b'{"text":"a","metadata":{"x":NaN}}', "metadata: NaN and Infinity are not valid JSON"),
