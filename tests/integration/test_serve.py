@@ -271,11 +271,14 @@ def test_wrong_revision_is_refused(serving: Serving) -> None:
 def test_worker_imports_no_torch_and_reports(serving: Serving) -> None:
     deadline = time.monotonic() + 20
     workers: dict[str, Any] = {}
+    status: Any = {}
     while not workers and time.monotonic() < deadline:
         time.sleep(0.2)
-        workers = runtime.status()["pipelines"].get("fake", {})
+        status = runtime.status()
+        workers = status["pipelines"].get("fake", {})
     assert [worker["heavy"] for worker in workers.values()] == [[]]
     assert all(worker["age_s"] < 15 for worker in workers.values())
+    assert workers.keys() <= set(status["replicas"]["pipeline-fake"])  # Serve's ids are those of the reports
 
 
 def test_messages_reach_output_with_engine_labels(serving: Serving) -> None:
