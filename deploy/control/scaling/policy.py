@@ -153,8 +153,8 @@ class Policy:
             for_cpu = min(for_cpu, most_useful)
         wanted = min(max(for_calls, for_cpu, 1), len(found.lag))
         reasons[pipeline_deployment(name)] = (
-            f"{rate:.0f} messages/s needed: {for_cpu} workers by CPU, {for_calls} to keep the replicas busy; "
-            f"{len(found.lag)} partitions"
+            f"workers needed: {for_cpu} for {rate:.0f} messages/s, {for_calls} to keep the replicas busy; "
+            f"{len(found.lag)} partition{'s' * (len(found.lag) != 1)}"
         )
         return min(state.follow(seen.at, rules.bounds.of(wanted)), max(rules.bounds.min, len(found.lag)))
 

@@ -159,6 +159,8 @@ def test_workers_follow_what_limits() -> None:
         found = slow.decide(seen(at, pipeline(arrival=50_000, lag=10**7), 1))
     assert found is not None
     assert found.pipelines["p"] == 1
+    assert found.reasons["pipeline-p"].startswith("workers needed: 1 for ")
+    assert " messages/s, " in found.reasons["pipeline-p"]
 
 
 def test_workers_never_outnumber_partitions() -> None:
