@@ -30,6 +30,7 @@ from labelstream.deploy.cli.dlq.commands import dlq
 from labelstream.deploy.cli.models.cache import cache
 from labelstream.deploy.cli.models.classify import classify
 from labelstream.deploy.cli.models.fetch import fetch
+from labelstream.deploy.cli.models.predict import predict
 from labelstream.deploy.cli.operate.lag import lag
 from labelstream.deploy.cli.operate.replay import replay
 from labelstream.deploy.cli.operate.resume_skip import resume, skip
@@ -59,6 +60,7 @@ app = typer.Typer(
 for command, panel in (
     (demo, "Try"),
     (classify, "Try"),
+    (predict, "Try"),
     (broker, "Try"),
     (init, "Prepare"),
     (check, "Prepare"),

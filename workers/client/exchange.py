@@ -52,10 +52,13 @@ class Gateway:
 
     def unreachable(self, error: httpx2.TransportError) -> GatewayError:
         """The error of a request without a response. A late response is not asked for again."""
-        problem = f"{self.url}: {type(error).__name__}" + f" ({error})" * bool(str(error))
-        if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
+        cause = f"{type(error).__name__}" + f": {error}" * bool(str(error))
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+            fix = "check the address, and the key http in the config of the running Labelstream"
+            return GatewayUnavailable(f"{self.url}: no gateway answers ({cause}); {fix}")
+        if isinstance(error, httpx2.TimeoutException):
             return GatewayError(f"{self.url}: no answer in {self.timeout_s:g} s; raise timeout_s", reason="late")
-        return GatewayUnavailable(problem)
+        return GatewayUnavailable(f"{self.url}: the connection broke ({cause}); try again")
 
 
 def read(response: httpx2.Response) -> list[Any]:

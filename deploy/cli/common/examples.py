@@ -24,6 +24,10 @@ _EXAMPLES = {
         "labelstream dlq redrive -c labelstream.yaml --reason timed_out --yes",
         "labelstream dlq redrive -c labelstream.yaml --at 0:42 --to feedback.retry",
     ),
+    "predict": (
+        "labelstream predict 'The room was clean' 'The food was cold'",
+        "labelstream predict -u https://gateway:8000 -m topics -i tickets.csv -o out.csv",
+    ),
     "produce": (
         "echo 'Works well' | labelstream produce feedback -c labelstream.yaml",
         "labelstream produce feedback a.csv --text-field body -c labelstream.yaml",

@@ -16,6 +16,7 @@ COMMANDS = (
     "tail",
     "dlq",
     "classify",
+    "predict",
     "cache",
     "broker",
     "schema",
