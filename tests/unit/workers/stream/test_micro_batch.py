@@ -1,16 +1,28 @@
 """A micro-batch: what its records become, its calls and their retries, its halves."""
 
 import gc
+import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any
 from weakref import ref
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kafka.structs import TopicPartition
 
+from labelstream.workers.classifier import Answer, Progress, Request
+from labelstream.workers.stream.batch_factory import BatchFactory
+from labelstream.workers.stream.codec.encode import value_encoder
+from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.text_list import FailedTexts
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.micro_batch import Item, MicroBatch, model_failures
-from tests.support.fakes import FakeClassifier
+from tests.support.decoding import pipeline
+from tests.support.fakes import FakeClassifier, predict
 from tests.support.pipeline_bench import Bench, message, record
 
 
@@ -102,3 +114,37 @@ def test_half_of_a_micro_batch_keeps_the_answers_of_its_lists(benches: Callable[
     assert (first.has_dead_letters(), rest.has_dead_letters()) == (False, True)
     messages, failed = model_failures(batch)
     assert (messages, failed) == (5, Counter({"inference_failed": 2}))
+
+
+class Immediate(FakeClassifier):
+    """Answers in the calling thread."""
+
+    def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[list[Answer]]":
+        future: Future[list[Answer]] = Future()
+        future.set_result([predict(request) for request in requests])
+        return future
+
+
+LISTS = st.lists(st.sampled_from(["even", "odd", "poison", " ", None, 5]), max_size=5)
+FOUND = {
+    "even": "POSITIVE",
+    "odd": "NEGATIVE",
+    "poison": "inference_failed",
+    " ": "empty_text",
+    None: "empty_text",
+    5: "invalid_message",
+}
+
+
+@given(st.lists(LISTS, min_size=1, max_size=5))
+def test_any_mix_of_texts_is_answered_in_order_and_number(lists: list[list[Any]]) -> None:
+    settings = pipeline(fields={"text": "l[*]"})
+    records = [record(offset, json.dumps({"l": texts}).encode()) for offset, texts in enumerate(lists)]
+    progress, encode = PartitionProgress(TopicPartition("in", 0)), value_encoder("p", settings)
+    batch = BatchFactory(settings, {"m": Immediate()}).make([(progress, records)], 0.0, 0)
+    for texts, item, outcome in zip(lists, batch.items, batch.resolve(), strict=True):
+        if not {"even", "odd"} & set(texts):
+            assert isinstance(outcome, Rejection | FailedTexts)
+            continue
+        answers = json.loads(encode(item.record, item.message, "m", outcome, datetime.now(UTC)))["answers"]
+        assert [answer.get("label") or answer["error"]["reason"] for answer in answers] == [FOUND[one] for one in texts]

@@ -45,7 +45,7 @@ def brokers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Admin], Admin]:
     """brokers(admin): the broker that the command talks to."""
 
     def use(admin: Admin) -> Admin:
-        monkeypatch.setattr(create, "load_config", lambda path: load_settings(tree()))
+        monkeypatch.setattr(create, "load_pipelines", lambda path: load_settings(tree()))
         monkeypatch.setattr(create, "connect", lambda kafka: Broker(kafka, {}))
         monkeypatch.setattr("kafka.KafkaAdminClient", lambda **config: admin)
         return admin
