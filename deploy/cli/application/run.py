@@ -63,7 +63,7 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Run all pipelines of a config file until Ctrl-C or SIGTERM.
+    """Run all pipelines and the HTTP gateway of a config file until Ctrl-C or SIGTERM.
 
     Starts a local Ray, unless --address names a cluster. Before that, the command checks brokers, topics, permissions,
     GPUs, ports and models, and lists all problems together. After Ctrl-C or SIGTERM the workers finish and commit what
@@ -113,6 +113,8 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
         try:
             if folder is not None:
                 write_note(folder, note_of(settings, config, runtime.address()))
+            if settings.http is not None:
+                logger.info("http: %s, models %s", settings.http.url, ", ".join(settings.models))
             for name, pipeline in settings.pipelines.items():
                 models, workers = ", ".join(pipeline.allowed_models), between(pipeline.workers, "worker")
                 logger.info("pipeline %s: %s, model %s, %s", name, topics_line(pipeline), models, workers)

@@ -13,7 +13,7 @@ from labelstream.deploy.cli.common.console import announced, escape, out
 from labelstream.deploy.cli.common.running import Address, RunConfig, address_of
 from labelstream.deploy.cli.common.times import duration_s
 from labelstream.deploy.control.reports import Place, Status
-from labelstream.deploy.names import model_deployment, pipeline_deployment
+from labelstream.deploy.names import GATEWAY, model_deployment, pipeline_deployment
 from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.stream.report import ALARMS_PAGE
 
@@ -107,12 +107,15 @@ def _only(found: Status, pipeline: str | None) -> Status:
 
 def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: Status) -> None:
     console = out()
-    console.print(view.Overview(pipelines))
-    lines = [view.model_line(model) for model in models]
+    if pipelines:
+        console.print(view.Overview(pipelines))
+    lines = [*view.http_lines(found), *(view.model_line(model) for model in models)]
     for name, workers in found["pipelines"].items():
         lines += _places(f"pipeline {name}", workers, view.alive(found, pipeline_deployment(name), workers))
     for name, replicas in found["models"].items():
         lines += _places(f"model {name}", replicas, view.alive(found, model_deployment(name), replicas))
+    for replicas in found.get("gateway", {}).values():
+        lines += _places("gateway", replicas, view.alive(found, GATEWAY, replicas))
     lines += [
         f"{name}: {reason}" for name, reason in (found["scaling"]["reasons"] if "scaling" in found else {}).items()
     ]

@@ -15,7 +15,7 @@ from labelstream.deploy.control.reports import (
     Status,
     Totals,
 )
-from labelstream.deploy.names import model_deployment, pipeline_deployment
+from labelstream.deploy.names import GATEWAY, model_deployment, pipeline_deployment
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -289,6 +289,23 @@ def model_line(view: ModelView) -> str:
         f"model {view.name}: {plural(view.replicas, 'replica')}{wanted}, {view.sequence_rate:.0f} sequences/s, "
         f"{view.busy:.0%} busy"
     )
+
+
+def http_lines(status: Status) -> list[str]:
+    """The gateway as one line; none without HTTP."""
+    replicas = list(status.get("gateway", {}).get(GATEWAY, {}).values())
+    if not replicas:
+        return []
+    counts: Counter[str] = Counter()
+    for replica in replicas:
+        for statuses in replica["requests"].values():
+            counts.update(statuses)
+    failed = sum(count for code, count in counts.items() if code.startswith("5"))
+    in_flight = sum(replica["in_flight"] for replica in replicas)
+    return [
+        f"http: {plural(len(replicas), 'gateway replica')}, {plural(counts.total(), 'request')}, "
+        f"{in_flight} in flight, {counts['429']} refused with 429, {failed} failed with 5xx"
+    ]
 
 
 def is_ready(view: PipelineView) -> bool:

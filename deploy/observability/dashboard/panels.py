@@ -241,6 +241,38 @@ ROWS = (
         ),
     ),
     Row(
+        "HTTP",
+        (
+            Panel(
+                "HTTP requests",
+                "Requests per second, by dialect and status.",
+                "reqps",
+                ((_by("dialect, status", _rate("http_requests", "")), "{{dialect}} {{status}}"),),
+            ),
+            Panel(
+                "HTTP latency",
+                "Time from a request's arrival to the start of its response.",
+                "s",
+                _p50_p99("http_request_seconds", "", "dialect"),
+            ),
+            Panel(
+                "HTTP in flight",
+                "Requests that each gateway replica is handling.",
+                "short",
+                (("max by (replica) (ray_labelstream_http_requests_in_flight)", "{{replica}}"),),
+            ),
+            Panel(
+                "HTTP texts",
+                "Texts per second, and texts that wait for a model's answer.",
+                "short",
+                (
+                    (_by("model", _rate("http_texts", _M)), "{{model}} texts/s"),
+                    (f"sum by (model) (ray_labelstream_http_texts_waiting{_M})", "{{model}} waiting"),
+                ),
+            ),
+        ),
+    ),
+    Row(
         "Delivery",
         (
             Panel(

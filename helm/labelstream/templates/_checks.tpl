@@ -3,6 +3,9 @@
 {{- define "labelstream.check" -}}
 {{- $config := include "labelstream.config" . | fromYaml -}}
 {{- $groups := (include "labelstream.groups" . | fromJson).groups -}}
+{{- if hasKey $config "http" -}}
+{{- fail "config.http: this chart opens no HTTP port; remove http, or deploy with `labelstream apply`" -}}
+{{- end -}}
 {{- include "labelstream.checkLogin" (dict "values" .Values "security" (default dict $config.kafka.security)) -}}
 {{- include "labelstream.checkEnvironment" . -}}
 {{- include "labelstream.checkLabels" . -}}

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from labelstream.deploy.cli.application import status_view
-from tests.support.reports import model_report, pipeline_report
+from tests.support.reports import gateway_report, model_report, pipeline_report
 
 
 def shown(renderable: Any, width: int) -> list[str]:
@@ -171,3 +171,16 @@ class TestStatus:
             found = view.models({"pipelines": {}, "models": {"m": {"r": report}}})
             now[0] += 1.0
         assert found == [status_view.ModelView("m", 1, 50.0, 0.5)]
+
+
+def test_gateway_is_one_line_with_its_failures() -> None:
+    report = gateway_report(requests={"azure": {"200": 5, "429": 2}, "v2": {"503": 1}}, in_flight=3)
+    status: Any = {"pipelines": {}, "models": {}, "gateway": {"gateway": {"g1": report}}}
+
+    assert status_view.http_lines(status) == [
+        "http: 1 gateway replica, 8 requests, 3 in flight, 2 refused with 429, 1 failed with 5xx"
+    ]
+
+
+def test_application_without_http_has_no_gateway_line() -> None:
+    assert status_view.http_lines({"pipelines": {}, "models": {}}) == []
