@@ -6,30 +6,36 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 logger = logging.getLogger(__name__)
+SHORT_S = 5.0  # the first group of a new broker and a change of the coordinator take less
 
 
 class BacklogOutage:
-    """Use from one thread; `warning` from any. `now_s`: seconds since 1970."""
+    """Says nothing of an outage shorter than SHORT_S. Use from one thread; `warning` from any.
+
+    `now_s`: seconds since 1970.
+    """
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
         self._now_s = now_s
-        self._began: tuple[float, str] | None = None
+        self._began_s: float | None = None
+        self._warning: str | None = None
 
     def failed(self, cause: str) -> None:
         """The brokers did not tell the backlog."""
-        if self._began is None:
-            self._began = (self._now_s(), cause)
-            logger.warning("the lag is unknown: %s; asking until the brokers answer", cause)
+        if self._began_s is None:
+            self._began_s = self._now_s()
+        if self._warning is None and self._now_s() >= self._began_s + SHORT_S:
+            self._warning = (
+                f"the lag is unknown since {datetime.fromtimestamp(self._began_s, UTC):%H:%M:%S} UTC: {cause}"
+            )
+            logger.warning("%s", self._warning)
 
     def answered(self) -> None:
         """The brokers told the backlog."""
-        if self._began is not None:
-            logger.info("the lag is known again after %.0f s", self._now_s() - self._began[0])
-            self._began = None
+        if self._began_s is not None and self._warning is not None:
+            logger.info("the lag is known again after %.0f s", self._now_s() - self._began_s)
+        self._began_s = self._warning = None
 
     def warning(self) -> str | None:
         """Text for people; None while the backlog is known."""
-        if self._began is None:
-            return None
-        began_s, cause = self._began
-        return f"the lag is unknown since {datetime.fromtimestamp(began_s, UTC):%H:%M:%S} UTC: {cause}"
+        return self._warning

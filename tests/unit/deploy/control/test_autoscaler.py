@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy.control import autoscaler
+from labelstream.deploy.control import autoscaler, backlog_outage
 from labelstream.deploy.control.autoscaler import Autoscaler, _backlog
 from labelstream.deploy.control.reports import Reports
 from labelstream.workers.config_file import load_settings
@@ -72,7 +72,8 @@ def test_it_watches_first_and_then_decides() -> None:
     assert "tokens wait" in status["reasons"]["model-m"]
 
 
-def test_it_holds_while_the_brokers_are_silent() -> None:
+def test_it_holds_while_the_brokers_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog_outage, "SHORT_S", 0.0)
     system = System()
     before = system.run(60)
     system.silent = True
