@@ -25,6 +25,9 @@ def local_findings(settings: Any, metrics: MetricsAddress | None = None) -> list
     findings += _gpu_findings(settings, {name: count for name, count in asked.items() if count > 0})
     if settings.http is not None and (problem := http_problem(settings.http)):
         findings.append(Finding("http.port", problem))
+    if settings.http is not None and not settings.http.is_local and settings.http.cert_file is None:
+        text = "is not set, so the token and the texts travel unencrypted; set cert_file and key_file, or put a proxy "
+        findings.append(Finding("http.cert_file", f"{text}with TLS before the port", logging.WARNING))
     if metrics is not None and (problem := metrics.problem()):
         findings.append(Finding(*problem))
     return findings

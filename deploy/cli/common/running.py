@@ -90,7 +90,8 @@ def show_runs(runs: Sequence[Run]) -> None:
     for run in runs:
         note = run.note
         say(escape(f"  {note.config or 'without a config file'}"))
-        say(escape(f"    {plural(len(note.pipelines), 'pipeline')}: {', '.join(note.pipelines)}"))
+        pipelines = f"{plural(len(note.pipelines), 'pipeline')}: {', '.join(note.pipelines)}"
+        say(escape(f"    {pipelines if note.pipelines else 'HTTP without pipelines'}"))
         since = datetime.fromtimestamp(note.started_at).isoformat(" ", "seconds")
         say(escape(f"    started by {note.user} at {since}, process {note.pid}, --address {note.address}"))
 

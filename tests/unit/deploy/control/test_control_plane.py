@@ -29,6 +29,17 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
     asyncio.run(play())
 
 
+def test_report_of_the_gateway_is_shown() -> None:
+    board: Any = ControlPlane({}, clock=lambda: 100.0)
+
+    async def play() -> None:
+        told = await board.report("gateway", "gateway", "r1", {"in_flight": 1})
+        assert told.commands == []
+        assert (await board.status())["gateway"] == {"gateway": {"r1": {"age_s": 0.0, "in_flight": 1}}}
+
+    asyncio.run(play())
+
+
 def test_totals_of_workers_that_ended_are_kept() -> None:
     now = [100.0]
     board: Any = ControlPlane({}, clock=lambda: now[0])

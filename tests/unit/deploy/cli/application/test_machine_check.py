@@ -100,3 +100,27 @@ def test_occupied_metrics_port_is_named() -> None:
             f"--metrics-port: port {at.port} is not free (Address already in use); give another one"
         ]
     assert texts(settings(a={}), at) == []
+
+
+def http_settings(**http: Any) -> Settings:
+    return load_settings({"models": {"a": {"source": "x", "device": "cpu"}}, "http": http})
+
+
+def test_taken_http_port_is_named(gpus: Any) -> None:
+    gpus(0)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        [found] = texts(http_settings(port=port))
+    assert found == f"http.port: port {port} is not free (Address already in use); give another one"
+
+
+def test_token_without_tls_is_a_warning(gpus: Any) -> None:
+    gpus(0)
+    with socket.socket() as free:
+        free.bind(("0.0.0.0", 0))
+        port = free.getsockname()[1]
+    _, found = local_findings(http_settings(host="0.0.0.0", port=port, token_file="/run/token"))
+    assert found.level == logging.WARNING
+    assert str(found).startswith("http.cert_file: is not set, so the token and the texts travel unencrypted")
