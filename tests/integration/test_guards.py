@@ -302,7 +302,7 @@ class TestReplay:
         assert worker.stop(10)
         dry = self.replay(config, "--to-earliest", "--dry-run")
         assert (dry.returncode, dry.stderr) == (0, b"nothing was changed\n")
-        assert dry.stdout.decode().splitlines()[1].split(maxsplit=3)[1:] == ["50", "0", "50 messages again"]
+        assert dry.stdout.decode().splitlines()[1].split(maxsplit=3)[1:] == ["50", "0", "up to 50 messages again"]
         other = Path(config).with_name("other.yaml")
         other.write_text(Path(config).read_text().replace(f"group_id: {topics.input}", f"group_id: {topics.output}"))
         new = self.replay(str(other), "--to-latest", "--dry-run")
