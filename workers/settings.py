@@ -29,6 +29,7 @@ from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.records.conditions import Conditions, condition_problems
 from labelstream.workers.records.fields import FieldSettings
+from labelstream.workers.records.inputs import TOPIC_FORM, TOPIC_WORDS, Input, InputTopics, Topic, input_problems
 from labelstream.workers.records.places import PathName
 from labelstream.workers.records.routes import RouteRule, route_problems
 from labelstream.workers.records.shape import ENRICH_FIELD, FIELD_FORM, EnrichField, chain_problems, shape_problems
@@ -40,11 +41,10 @@ MAX_IN_FLIGHT = 64  # upper bound of `max_in_flight: auto`
 MAX_BATCH_BYTES, MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024, 128 * 1024 * 1024
 _SERVER = r"[^,\s]+:\d{1,5}"
 _NAME, _LABEL = r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$", r"^[A-Za-z0-9]([A-Za-z0-9./_-]{0,315}[A-Za-z0-9])?$"
-_TOPIC, _URL = r"^[a-zA-Z0-9._-]{1,249}$", r"^https?://\S+$"
-_HOST, _ORIGIN = r"^(\*\.)?[A-Za-z0-9._:-]+$", r"^https?://[^/\s*]+$"
+_URL, _HOST = r"^https?://\S+$", r"^(\*\.)?[A-Za-z0-9._:-]+$"
+_ORIGIN = r"^https?://[^/\s*]+$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Label = Annotated[str, Field(pattern=_LABEL)]
-Topic = Annotated[str, Field(pattern=_TOPIC)]
 Servers = Annotated[str, Field(pattern=rf"^{_SERVER}(,{_SERVER})*$")]
 Server = Annotated[str, Field(pattern=rf"^{_SERVER}$")]
 HostName = Annotated[str, Field(pattern=_HOST)]
@@ -53,7 +53,7 @@ Origin = Annotated[str, Field(pattern=_ORIGIN)]
 FORMS = {
     _NAME: "must be of lower-case letters, digits, - and _, with a letter or digit at both ends, 50 at most",
     _LABEL: "must be of letters, digits, ., /, _ and -, with a letter or digit at both ends, 317 at most",
-    _TOPIC: "must be of letters, digits, ., _ and -, 249 at most",
+    TOPIC_FORM: TOPIC_WORDS,
     rf"^{_SERVER}(,{_SERVER})*$": "must be HOST:PORT, several joined by commas",
     rf"^{_SERVER}$": "must be HOST:PORT",
     FIELD_FORM: "must be a name of 1 to 249 characters without quotes, slashes and control characters",
@@ -328,9 +328,15 @@ class BreakerSettings(Section):
 
 
 class PipelineSettings(Section):
-    """A pipeline: reads messages from an input topic, has a model classify them, and writes results to a topic."""
+    """A pipeline: reads messages from input topics, has a model classify them, and writes results to a topic."""
 
-    input: Topic = Field(description="Topic that the pipeline reads messages from.")
+    input: Input = Field(
+        description="Topic that the pipeline reads messages from, a list of topics, or {pattern: REGEX} for all topics"
+        " whose whole name matches."
+    )
+    discovery_interval_s: float = Field(
+        default=30.0, ge=1, description="Seconds in which new input topics and new partitions are found at the latest."
+    )
     output: Topic = Field(description="Topic that the pipeline writes results to.")
     dead_letter: Topic = Field(description="Topic for messages that cannot be classified, each with the reason.")
     review: Topic | None = Field(
@@ -467,14 +473,19 @@ class PipelineSettings(Section):
         yield from condition_problems(self)
         if self.format == "text" and self.text_field:
             yield "text_field has no effect with format text: remove text_field, or set format to json"
-        if self.dead_letter == self.input:
-            yield "dead_letter is the input topic, so every dead letter would be read again: name another topic"
-        if self.output == self.input:
-            yield "output is the input topic, so every result would be classified again: name another topic"
+        if self.dead_letter in self.inputs.names:
+            yield "dead_letter is an input topic, so every dead letter would be read again: name another topic"
+        if self.output in self.inputs.names:
+            yield "output is an input topic, so every result would be classified again: name another topic"
         if self.output == self.dead_letter:
             yield "dead_letter is the output topic, whose readers expect results: name another topic"
-        if self.review in (self.input, self.output, self.dead_letter):
-            yield "review is also the input, output or dead_letter topic: name another topic, or remove review"
+        if self.review in (*self.inputs.names, self.output, self.dead_letter):
+            yield "review is also an input, output or dead_letter topic: name another topic, or remove review"
+
+    @property
+    def inputs(self) -> InputTopics:
+        """The topics of `input`."""
+        return InputTopics.of(self.input)
 
     @property
     def allowed_models(self) -> tuple[str, ...]:
@@ -728,6 +739,7 @@ def _problems_between(
         if group in groups:
             yield f"pipelines: {groups[group]} and {name} share the group_id {group!r}: set a different one for each"
         groups.setdefault(group, name)
+        yield from input_problems(name, pipelines)
         yield from route_problems(name, pipelines)
     yield from chain_problems(pipelines)
 

@@ -8,7 +8,7 @@
 No span holds a message's text.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from opentelemetry import trace
@@ -22,17 +22,21 @@ _tracer = trace.get_tracer("labelstream")
 Headers = Iterable[tuple[str, bytes | None]]
 
 
-def micro_batch(topic: str, headers: Iterable[Headers], messages: int) -> Span:
-    """Start the span at the poll. The caller calls `end` when all results are acknowledged or committed."""
+def micro_batch(topics: Collection[str], headers: Iterable[Headers], messages: int) -> Span:
+    """Start the span at the poll. The caller calls `end` when all results are acknowledged or committed.
+
+    The span names the topic if all messages come from one.
+    """
+    [topic] = topics if len(topics) == 1 else [""]
     span = _tracer.start_span(
-        f"process {topic}",
+        f"process {topic}" if topic else "process",
         kind=SpanKind.CONSUMER,
         attributes={
             "messaging.system": "kafka",
             "messaging.operation.name": "poll",
             "messaging.operation.type": "process",
-            "messaging.destination.name": topic,
             "messaging.batch.message_count": messages,
+            **({"messaging.destination.name": topic} if topic else {}),
         },
     )
     if span.is_recording():

@@ -43,7 +43,7 @@ FRESH_S = 10.0
 BACKLOG_KEPT_S = 5.0
 NOTHING = Decision({}, {}, {}, {})  # no decision: all numbers stay
 
-ReadBacklog = Callable[[], Mapping[str, Mapping[int, Standing]]]
+ReadBacklog = Callable[[], Mapping[str, Mapping[str, Standing]]]
 Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport, PlacedGatewayReport)
 Show = Callable[
     [ScalingStatus, Mapping[str, Mapping[str, WorkerReport]], Mapping[str, Mapping[str, ModelReport]]], None
@@ -92,7 +92,7 @@ class Autoscaler:
         self._policy: Policy | None = None
         self._began = clock()
         self._outage = BacklogOutage()
-        self._backlog: tuple[float, Mapping[str, Mapping[int, Standing]]] | None = None
+        self._backlog: tuple[float, Mapping[str, Mapping[str, Standing]]] | None = None
         self._seen, self._decision = Estimate(self._began, {}, {}), NOTHING
 
     def start(self) -> None:
@@ -206,7 +206,7 @@ def _http(gateways: Mapping[str, PlacedGatewayReport]) -> dict[str, dict[str, Ht
     return found
 
 
-def _backlog(asked: Mapping[int, Standing], workers: Mapping[str, WorkerReport]) -> dict[int, Backlog]:
+def _backlog(asked: Mapping[str, Standing], workers: Mapping[str, WorkerReport]) -> dict[str, Backlog]:
     """The brokers' end and lag of each partition, corrected by the worker that holds the partition.
 
     The group's offset lags behind the work done but not committed, and behind records that end transactions. A worker

@@ -133,7 +133,10 @@ class PartitionBacklog(TypedDict):
 
 
 class BacklogStatus(TypedDict):
-    """Backlog of a pipeline. `tokens`: estimated tokens that wait for each model."""
+    """Backlog of a pipeline. `tokens`: estimated tokens that wait for each model.
+
+    `by_partition`: by TOPIC:PARTITION.
+    """
 
     lag: int
     oldest_s: float
@@ -141,7 +144,7 @@ class BacklogStatus(TypedDict):
     arrival_per_s: float
     partitions: int
     tokens: dict[str, int]
-    by_partition: dict[int, PartitionBacklog]
+    by_partition: dict[str, PartitionBacklog]
 
 
 class ScalingStatus(TypedDict):

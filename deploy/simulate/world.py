@@ -230,10 +230,10 @@ class _Shown(NamedTuple):
         return None if self.down else int(self._waiting().sum())
 
     def readings(self) -> Readings:
-        backlog: Mapping[int, Backlog] | None = None
+        backlog: Mapping[str, Backlog] | None = None
         if not self.down:
             pairs = zip(self.end.tolist(), self._waiting().tolist(), strict=True)
-            backlog = {number: Backlog(end, lag) for number, (end, lag) in enumerate(pairs)}
+            backlog = {f"input:{number}": Backlog(end, lag) for number, (end, lag) in enumerate(pairs)}
         cluster = self.cluster
         messages = self.counts.messages[: self.workers.up].tolist()
         hands = {

@@ -11,7 +11,6 @@ from kafka.structs import TopicPartition as KafkaPartition
 from labelstream.deploy.control.autoscaler import _backlog
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
-from labelstream.workers.stream.broker import backlog
 from labelstream.workers.stream.broker.backlog import BacklogProbe, Standing
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.kafka import Broker
@@ -45,16 +44,20 @@ def answers(probe: BacklogProbe) -> bool:
     return False
 
 
+def standings(topics: Topics, *found: Standing) -> dict[str, dict[str, Standing]]:
+    return {"p": {f"{topics.input}:{number}": one for number, one in enumerate(found)}}
+
+
 def test_backlog_reads_ends_and_commits_of_all_partitions(kafka: Broker, topics: Topics, probe: BacklogProbe) -> None:
-    assert probe.read() == {"p": dict.fromkeys(range(3), Standing(0, 0))}
+    assert probe.read() == standings(topics, *[Standing(0, 0)] * 3)
     for partition, count in ((0, 5), (2, 7)):
         produce(kafka.bootstrap, topics.input, [(None, VALUE)] * count, partition=partition)
     with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": f"group-{topics.input}"})) as consumer:
         consumer.commit(offsets=[TopicPartition(topics.input, 2, 4)], asynchronous=False)
-    assert probe.read() == {"p": {0: Standing(5, 5), 1: Standing(0, 0), 2: Standing(7, 3)}}
+    assert probe.read() == standings(topics, Standing(5, 5), Standing(0, 0), Standing(7, 3))
     with kafka.admin() as admin:
         admin.delete_records({KafkaPartition(topics.input, 0): 2, KafkaPartition(topics.input, 2): 6})
-    assert probe.read() == {"p": {0: Standing(5, 3), 1: Standing(0, 0), 2: Standing(7, 1)}}
+    assert probe.read() == standings(topics, Standing(5, 3), Standing(0, 0), Standing(7, 1))
 
 
 def test_backlog_applies_latest_to_new_group_only(kafka: Broker, topics: Topics) -> None:
@@ -62,10 +65,10 @@ def test_backlog_applies_latest_to_new_group_only(kafka: Broker, topics: Topics)
     produce(kafka.bootstrap, topics.input, [(None, VALUE)] * 5, partition=0)
     with closing(BacklogProbe(settings)) as probe:
         wait_until(lambda: answers(probe), 30, "a coordinator, which a new broker has to make first")
-        assert probe.read() == {"p": {0: Standing(5, 0), 1: Standing(0, 0), 2: Standing(0, 0)}}
+        assert probe.read() == standings(topics, Standing(5, 0), Standing(0, 0), Standing(0, 0))
         with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": f"group-{topics.input}"})) as consumer:
             consumer.commit(offsets=[TopicPartition(topics.input, 2, 0)], asynchronous=False)
-        assert probe.read() == {"p": {0: Standing(5, 5), 1: Standing(0, 0), 2: Standing(0, 0)}}
+        assert probe.read() == standings(topics, Standing(5, 5), Standing(0, 0), Standing(0, 0))
 
 
 def test_backlog_finds_new_partitions(
@@ -73,7 +76,7 @@ def test_backlog_finds_new_partitions(
 ) -> None:
     assert len(probe.read()["p"]) == 3
     kafka.add_partitions(topics.input, 5)
-    monkeypatch.setattr(backlog, "PARTITIONS_S", 0)
+    monkeypatch.setattr(probe, "_list_s", 0)
     wait_until(lambda: len(probe.read()["p"]) == 5, 20)
 
 
@@ -83,9 +86,11 @@ def test_backlog_excludes_open_transaction(kafka: Broker, topics: Topics, probe:
     producer.begin_transaction()
     producer.produce(topics.input, VALUE, partition=0)
     producer.flush(20)
-    assert probe.read()["p"][0].end == 0
+    assert probe.read()["p"][f"{topics.input}:0"].end == 0
     producer.commit_transaction(20)
-    wait_until(lambda: probe.read()["p"][0].end == 2, 20)  # the message and its transaction's control record
+    wait_until(
+        lambda: probe.read()["p"][f"{topics.input}:0"].end == 2, 20
+    )  # the message and its transaction's control record
 
 
 def test_backlog_without_broker_is_an_error(settings: Settings) -> None:
@@ -108,8 +113,10 @@ def test_worker_lag_ignores_control_records(
         producer.commit_transaction(20)
     worker = start_worker(topics, group_id=f"group-{topics.input}")
     read_results(kafka.bootstrap, topics.output, 2)
-    wait_until(lambda: probe.read()["p"][0] == Standing(4, 1), 20)  # the second transaction's control record
-    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[0].lag == 0, 20)
+    wait_until(
+        lambda: probe.read()["p"][f"{topics.input}:0"] == Standing(4, 1), 20
+    )  # the second transaction's control record
+    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[f"{topics.input}:0"].lag == 0, 20)
 
 
 def test_paused_worker_reports_lag(
@@ -121,6 +128,6 @@ def test_paused_worker_reports_lag(
     produce(kafka.bootstrap, topics.input, [(None, VALUE)] * 20, partition=1)
     wait_until(lambda: worker.stats()["in_flight"] > 0, 30)
     produce(kafka.bootstrap, topics.input, [(None, VALUE)] * 500, partition=1)
-    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[1].lag == 520, 20)
+    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[f"{topics.input}:1"].lag == 520, 20)
     classifier.gate.set()
-    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[1].lag == 0, 30)
+    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[f"{topics.input}:1"].lag == 0, 30)

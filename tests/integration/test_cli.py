@@ -271,16 +271,16 @@ def test_lag_of_stopped_pipeline_is_read_from_brokers(
     producer.abort_transaction(20)
     assert (ended.returncode, ended.stderr) == (0, b"")
     found = json.loads(ended.stdout)["p"]
-    age = found["partitions"]["1"].pop("oldest_s")
+    age = found["partitions"][f"{name}:1"].pop("oldest_s")
     assert found == {
-        "topic": name,
+        "topics": [name],
         "group": f"group-{name}",
         "members": 0,
         "lag": 2,  # records of an open transaction do not count
         "oldest_s": age,
         "partitions": {
-            "0": {"committed": None, "start": 0, "end": 0, "lag": 0, "lost": 0, "oldest_s": None},
-            "1": {"committed": 3, "start": 0, "end": 5, "lag": 2, "lost": 0},
+            f"{name}:0": {"committed": None, "start": 0, "end": 0, "lag": 0, "lost": 0, "oldest_s": None},
+            f"{name}:1": {"committed": 3, "start": 0, "end": 5, "lag": 2, "lost": 0},
         },
     }
     assert 0 <= age < 3_600

@@ -47,6 +47,9 @@ class FakeAdmin:
             for topic in topics
         ]
 
+    def list_topics(self) -> list[str]:
+        return list(self._topics)
+
     def describe_configs(self, resources: list[Any], config_filter: str) -> Any:
         [resource] = resources
         self.asked.append(resource.name)

@@ -1,11 +1,41 @@
 """A KafkaConsumer whose polls a test fills."""
 
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
 from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.source import RecordSource
+from labelstream.workers.stream.consumer.subscription import NEVER
+
+
+class FakeCluster:
+    """The metadata. `update` has other topics, and tells the listeners."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names, self._listeners = set(names), list[Callable[[Any], None]]()
+        self.need_all_topic_metadata = False
+        self.asked: set[str] = set()
+        self.updates = 0
+
+    def topics(self) -> set[str]:
+        return self._names
+
+    def set_topics(self, topics: Iterable[str]) -> None:
+        self.asked = set(topics)
+
+    def add_listener(self, listener: Callable[[Any], None]) -> None:
+        self._listeners.append(listener)
+        listener(self)
+
+    def request_update(self) -> None:
+        self.updates += 1
+
+    def update(self, *names: str) -> None:
+        self._names = set(names)
+        for listener in self._listeners:
+            listener(self)
 
 
 class Consumer:
@@ -27,7 +57,8 @@ class Consumer:
             fetch_committed_offsets=lambda partitions, timeout_ms: {},
         )
         self._fetcher = SimpleNamespace(fetched_records=None, _append=None, _parse_fetched_data=None)
-        self._subscription = SimpleNamespace(assignment={})
+        self._subscription = SimpleNamespace(assignment={}, subscribed_pattern=None)
+        self._cluster = FakeCluster({"in"})
 
     def hold(self, source: RecordSource, *partitions: TopicPartition) -> None:
         position = SimpleNamespace(position=SimpleNamespace(offset=40))
@@ -35,8 +66,8 @@ class Consumer:
         source.assignment.on_partitions_assigned(partitions)
         source.poll(0, paused=False)  # in which they begin
 
-    def subscribe(self, topics: list[str], listener: Any) -> None:
-        assert topics == ["in"]
+    def subscribe(self, pattern: str, listener: Any) -> None:
+        assert pattern == NEVER
 
     def assignment(self) -> set[TopicPartition]:
         return set(self._subscription.assignment)

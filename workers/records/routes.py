@@ -57,17 +57,20 @@ def route_topics(rules: Collection[RouteRule]) -> list[str]:
 
 
 def route_problems(name: str, pipelines: Mapping[str, Any]) -> Iterator[str]:
-    """Yield route topics that are inputs or hold dead letters, and rules that hide later rules."""
-    rules = pipelines[name].route
+    """Yield route topics that the pipeline reads or that hold dead letters, and rules that hide later rules.
+
+    Another pipeline may read a route topic, as it may read the output.
+    """
+    rules, inputs = pipelines[name].route, pipelines[name].inputs
     for place, rule in enumerate(rules):
         for other, pipeline in pipelines.items():
             taken = {
-                pipeline.input: f"the input of pipeline {other}",
                 pipeline.dead_letter: f"the dead-letter topic of pipeline {other}",
                 f"{pipeline.dead_letter}.redriven": f"the topic of the redrives of pipeline {other}",
             }
-            if other == name and pipeline.review is not None:
-                taken[pipeline.review] = "the review topic"
+            if other == name:
+                taken |= dict.fromkeys(inputs.names, "an input of the pipeline")
+                taken |= {pipeline.review: "the review topic"} if pipeline.review is not None else {}
             if rule.topic in taken:
                 yield f"pipelines.{name}.route.{place}.topic: {rule.topic} is {taken[rule.topic]}; name another topic"
         if rule.matches_all() and place + 1 < len(rules):

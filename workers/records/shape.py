@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from labelstream.workers.records.inputs import written_by
+
 ENRICH_FIELD = "labelstream"
 FIELD_FORM = r'^[^"\\/\x00-\x1f]{1,249}$'
 EnrichField = Annotated[str, Field(pattern=FIELD_FORM)]
@@ -38,10 +40,16 @@ def chain_problems(pipelines: Mapping[str, Any]) -> Iterator[str]:
     """
     for name, pipeline in pipelines.items():
         readers = _readers(name, pipelines, _written)
-        last = next((other for other in readers if pipeline.input in _written(pipelines[other])), None)
+        back = (
+            (topic, other)
+            for other in readers
+            if other != name
+            for topic in pipeline.inputs.among(_written(pipelines[other]))
+        )
+        topic, last = next(back, ("", None))
         if last is not None:
             yield (
-                f"pipelines.{name}.input: {pipeline.input} gets the records of pipeline {name} back from pipeline "
+                f"pipelines.{name}.input: {topic} gets the records of pipeline {name} back from pipeline "
                 f"{last} in an endless loop; name another topic"
             )
             return
@@ -52,22 +60,22 @@ def chain_problems(pipelines: Mapping[str, Any]) -> Iterator[str]:
             if refuses and reader.enrich_field == writer.enrich_field:
                 yield (
                     f"pipelines.{name}.enrich_field: {reader.enrich_field} is the field that pipeline {other} adds to "
-                    f"the records of {reader.input}; name another field, or set on_existing to replace"
+                    f"the records of {reader.inputs}; name another field, or set on_existing to replace"
                 )
 
 
-def _written(pipeline: Any) -> Collection[str | None]:
-    return pipeline.output, pipeline.dead_letter, pipeline.review
+def _written(pipeline: Any) -> Collection[str]:
+    return written_by(pipeline)
 
 
-def _enriched(pipeline: Any) -> Collection[str | None]:
-    return (pipeline.output, pipeline.review) if pipeline.output_shape == "enrich" else ()
+def _enriched(pipeline: Any) -> Collection[str]:
+    return written_by(pipeline).keys() - {pipeline.dead_letter} if pipeline.output_shape == "enrich" else ()
 
 
-def _readers(name: str, pipelines: Mapping[str, Any], topics: Callable[[Any], Collection[str | None]]) -> list[str]:
+def _readers(name: str, pipelines: Mapping[str, Any], topics: Callable[[Any], Collection[str]]) -> list[str]:
     """Pipelines that read `topics` of the pipeline `name`, directly or through further pipelines."""
     found, written = [], set(topics(pipelines[name]))
-    while more := [one for one, reader in pipelines.items() if one not in found and reader.input in written]:
+    while more := [one for one, reader in pipelines.items() if one not in found and reader.inputs.among(written)]:
         found += more
         written.update(topic for one in more for topic in topics(pipelines[one]))
     return found

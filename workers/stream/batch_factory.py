@@ -42,9 +42,10 @@ class BatchFactory:
         """Decode and submit polled records. `polled_at`: end of the poll in monotonic seconds; `weight`: in bytes."""
         items = [item for progress, records in polled for item in self._items(records, progress)]
         last_offsets = [(progress, records[-1].offset) for progress, records in polled]
-        records_by_partition = Counter({progress.partition.partition: len(records) for progress, records in polled})
+        records_by_partition = Counter({progress.name: len(records) for progress, records in polled})
         headers = (record.headers for _, records in polled for record in records)
-        span = tracing.micro_batch(self._settings.input, headers, len(items))
+        topics = {progress.partition.topic for progress, _ in polled}
+        span = tracing.micro_batch(topics, headers, len(items))
         with tracing.within(span):
             calls, text_rows = self._calls(items)
         return MicroBatch(

@@ -65,8 +65,8 @@ class InFlight:
         """Bytes of all records."""
         return sum(batch.weight for batch in self._batches)
 
-    def records_by_partition(self) -> Counter[int]:
-        counts: Counter[int] = Counter()
+    def records_by_partition(self) -> Counter[str]:
+        counts: Counter[str] = Counter()
         for batch in self:
             counts.update(batch.records_by_partition)
         return counts

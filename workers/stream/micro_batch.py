@@ -104,7 +104,7 @@ class ModelCall:
 class MicroBatch:
     """Items in input order, their calls, and the offsets that are done when all records are sent.
 
-    `last_offsets`: offset of the last record in each partition; `records_by_partition`: number of records.
+    `last_offsets`: offset of the last record in each partition; `records_by_partition`: number by TOPIC:PARTITION.
     `polled_at`, `answered_at`: monotonic seconds; infinite before `note_answered`. `span`: ends when the micro-batch is
     acknowledged or committed. `weight`: bytes of all records. `passed_breaker`: may be produced, whatever the breaker
     says later. `values`: encoded results, if known. `text_rows`: for each item with several texts, the rows of their
@@ -116,7 +116,7 @@ class MicroBatch:
         items: list[Item],
         calls: list[ModelCall],
         last_offsets: list[tuple[PartitionProgress, int]],
-        records_by_partition: Counter[int],
+        records_by_partition: Counter[str],
         polled_at: float,
         span: Span = INVALID_SPAN,
         weight: int = 0,
@@ -149,7 +149,7 @@ class MicroBatch:
         partitions = {progress.partition for progress, _ in self.last_offsets}
         last = {item.progress.partition: (item.progress, item.record.offset) for item in items}
         last_offsets = [end for partition, end in last.items() if partition in partitions]
-        records_by_partition = Counter(item.record.partition for item in items)
+        records_by_partition = Counter(item.progress.name for item in items)
         part = MicroBatch(items, [], last_offsets, records_by_partition, self.polled_at, span, weight, self._clock)
         part.received_at, part.answered_at = self.received_at, self.answered_at
         part.passed_breaker, part._outcomes = self.passed_breaker, outcomes

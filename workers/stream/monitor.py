@@ -64,7 +64,7 @@ class PipelineMonitor:
         """Is the pipeline paused until a repair or an operator's resume?"""
         return self.breaker.is_open or bool(self.troubles())
 
-    def in_flight(self) -> Counter[int]:
+    def in_flight(self) -> Counter[str]:
         """Messages between poll and acknowledgement, by partition."""
         return self._in_flight.records_by_partition()
 

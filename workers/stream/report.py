@@ -33,7 +33,8 @@ class Histograms(TypedDict):
 
 class StreamCounts(TypedDict):
     """Counts of `Stats`. `dead_letters`: by reason; `labels`: by model and first label; `stages`: by name;
-    `results_routed`: by topic; `failed_texts`: of results with several texts, by reason.
+    `results_routed`: by topic; `failed_texts`: of results with several texts, by reason; `by_partition`: by
+    TOPIC:PARTITION.
     """
 
     messages_in: int
@@ -54,14 +55,14 @@ class StreamCounts(TypedDict):
     dead_letters: dict[str, int]
     latency_ms: Percentiles
     retries_by_model: dict[str, int]
-    by_partition: dict[int, PartitionCounts]
+    by_partition: dict[str, PartitionCounts]
     labels: dict[str, dict[str, int]]
     histograms: Histograms
     stages: "dict[str, Buckets]"
 
 
 class WorkerReport(StreamCounts):
-    """`partitions`: (lag, end of the log) by partition.
+    """`partitions`: (lag, end of the log) by TOPIC:PARTITION.
 
     `trouble`: the error that ended the worker, or its last run until the next run has joined the group.
     """
@@ -71,7 +72,7 @@ class WorkerReport(StreamCounts):
     alarms: list[str]
     trouble: str | None
     lag: int
-    partitions: dict[int, tuple[int, int]]
+    partitions: dict[str, tuple[int, int]]
     cpu_s: float
     in_flight: int
-    in_flight_by_partition: dict[int, int]
+    in_flight_by_partition: dict[str, int]

@@ -39,9 +39,9 @@ class Tally:
     results by the topic of the rule that applies to them. `failed_texts`: texts named as failed in a result, by reason.
     """
 
-    results: Counter[int] = field(default_factory=Counter)
-    dead_letters: Counter[tuple[int, str]] = field(default_factory=Counter)
-    skipped: Counter[tuple[int, str]] = field(default_factory=Counter)
+    results: Counter[str] = field(default_factory=Counter)
+    dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
+    skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
     labels: Counter[tuple[str, str]] = field(default_factory=Counter)
     abstained: int = 0
     retimed: int = 0
@@ -57,7 +57,7 @@ class Stats:
         self._clock, self._sent_at = clock, 0.0
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._received: Counter[int] = Counter()
+        self._received: Counter[str] = Counter()
         self._retries: Counter[str] = Counter()
         self._sent = Tally()
         self._latencies_ms: deque[float] = deque(maxlen=LATENCY_SAMPLES)
@@ -68,7 +68,7 @@ class Stats:
         with self._lock:
             self._counts.update(counts)
 
-    def received(self, by_partition: Counter[int], unknown_fields: int) -> None:
+    def received(self, by_partition: Counter[str], unknown_fields: int) -> None:
         """Count the records of one poll."""
         with self._lock:
             self._received.update(by_partition)
@@ -158,7 +158,7 @@ class Stats:
             new = (model, label) not in known and sum(of == model for of, _ in known) >= MAX_LABELS
             known[model, OTHER if new else label] += count
 
-    def _of(self, partition: int) -> PartitionCounts:
+    def _of(self, partition: str) -> PartitionCounts:
         sent = self._sent
         dead = Counter({key: count for key, count in sent.dead_letters.items() if key[0] == partition})
         skipped = sum(count for key, count in sent.skipped.items() if key[0] == partition)
@@ -176,7 +176,7 @@ class Stats:
         return models
 
 
-def by_reason(counts: Counter[tuple[int, str]]) -> Counter[str]:
+def by_reason(counts: Counter[tuple[str, str]]) -> Counter[str]:
     """The counts of all partitions."""
     totals: Counter[str] = Counter()
     for (_, reason), count in counts.items():

@@ -45,7 +45,7 @@ class PipelineWorker:
         self._health = HealthCheck(name, peer_stalls(settings, name), self._alarms, self._restarts, clock)
         self._stopping, self._drain_until = threading.Event(), float("inf")
         self._state: State = "starting"
-        self._backlog: dict[int, tuple[int, int]] = {}
+        self._backlog: dict[str, tuple[int, int]] = {}
         self._target_in_flight: int | None = None
         self._pipeline: Pipeline | None = None
         self._thread: threading.Thread | None = None

@@ -69,7 +69,7 @@ def topics_line(pipeline: Any) -> str:
     routes = ", ".join(topic for topic in route_topics(pipeline.route) if topic != pipeline.output)
     routed = f", routed results to {routes}" if routes else ""
     review = "" if pipeline.review is None else f", review to {pipeline.review}"
-    return f"{pipeline.input} -> {pipeline.output}{routed}{review}, dead letters to {pipeline.dead_letter}"
+    return f"{pipeline.inputs} -> {pipeline.output}{routed}{review}, dead letters to {pipeline.dead_letter}"
 
 
 def _kafka_line(kafka: Any) -> str:

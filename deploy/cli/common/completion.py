@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 DEFAULT_CONFIG = Path("labelstream.yaml")
-TOPICS = ("input", "output", "dead_letter", "review")
+TOPICS = ("output", "dead_letter", "review")
 
 
 def complete_pipeline(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -29,7 +29,9 @@ def _topics(ctx: typer.Context) -> list[Any]:
     settings = [pipeline for pipeline in _pipelines(ctx).values() if isinstance(pipeline, dict)]
     rules = [rule for pipeline in settings if isinstance(rules := pipeline.get("route"), list) for rule in rules]
     routes = [rule.get("topic") for rule in rules if isinstance(rule, dict)]
-    return [pipeline.get(key) for pipeline in settings for key in TOPICS] + routes
+    inputs = [pipeline.get("input") for pipeline in settings]
+    named = [name for names in inputs for name in (names if isinstance(names, list) else [names])]
+    return [*named, *(pipeline.get(key) for pipeline in settings for key in TOPICS), *routes]
 
 
 def _pipelines(ctx: typer.Context) -> dict[Any, Any]:

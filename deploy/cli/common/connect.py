@@ -145,6 +145,23 @@ def require_topic(broker: Broker, topic: str, right: str, known: Sequence[str] =
         raise StartError(problem)
 
 
+def read_now(broker: Broker, pipeline: Any) -> list[str]:
+    """The topics that the pipeline reads now. Raises StartError if there is none."""
+    from kafka import KafkaAdminClient
+
+    from labelstream.workers.stream.broker.connection import translate_kafka_errors
+    from labelstream.workers.stream.broker.topics import UNKNOWN_TOPIC, topics_read
+
+    with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+        topics = topics_read(admin, pipeline)
+        if len(topics) > 1:
+            missing = {told["name"] for told in admin.describe_topics(topics) if told["error_code"] == UNKNOWN_TOPIC}
+            topics = [topic for topic in topics if topic not in missing] or topics
+    if not topics:
+        raise StartError(f"no topic matches {pipeline.inputs.pattern}; create one, or change the pattern in `input`")
+    return topics
+
+
 @contextmanager
 def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[Any]:
     """A consumer of all partitions of `topics`. The consumer joins no group and commits nothing.

@@ -38,7 +38,7 @@ models:
 
 pipelines:
   {pipeline}:
-    input: {input}
+    input: {input}    # or a list of topics, or {{pattern: 'logs[.].*'}} for all that match
     output: {output}
     dead_letter: {dead_letter}    # messages that cannot be classified, with the reason
     model: {name}
@@ -50,7 +50,7 @@ pipelines:
     # route: [{{label: NEGATIVE, min_score: 0.9, topic: {input}.urgent}}]    # other topics for some results
     # delivery: exactly_once    # default: at_least_once
     # start_from: latest    # default: earliest, the oldest message
-    # workers: {{min: 1, max: 4}}    # each partition of the input has one worker
+    # workers: {{min: 1, max: 4}}    # each partition of the inputs has one worker
     # max_lag_s: 30    # seconds that a message may wait; decides on replicas and workers
 """
 

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_pipelines, reader, require_topic
+from labelstream.deploy.cli.common.connect import (
+    Broker,
+    ConfigFile,
+    connect,
+    load_pipelines,
+    read_now,
+    reader,
+    require_topic,
+)
 from labelstream.deploy.cli.common.console import plural, say, stops_on_signals
 from labelstream.deploy.cli.dlq.options import At, PipelineName, Reasons, Since, SourceTopic, Until, choose, selection
 from labelstream.deploy.cli.dlq.view import report_lines
@@ -23,12 +31,13 @@ def redrive(
     at: At = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of dead letters to send.")] = None,
     to: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="Topic to send to. Default: the input topic of the pipeline.")
+        str | None,
+        typer.Option(metavar="TOPIC", help="Topic to send to. Default: the topic of the message."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Send dead letters to the input topic again, each of them at most once, even across crashes and repeated runs.
+    """Send dead letters to their input topic again, each of them at most once, even across crashes and repeated runs.
 
     Each record and its entry in the ledger are written in one transaction. The ledger is a compacted topic: the name
     of the dead-letter topic with the suffix `.redriven`. Records are sent unchanged, except that the header
@@ -61,7 +70,7 @@ class _Redrive:
 
     def __init__(self, broker: Broker, pipeline: Any, to: str | None, wanted: Any, limit: int | None) -> None:
         from labelstream.workers.stream.broker.connection import is_in_memory
-        from labelstream.workers.stream.dlq.redrive import describe_target
+        from labelstream.workers.stream.dlq.redrive import describe_targets
 
         if is_in_memory(broker.config):
             raise StartError(
@@ -70,15 +79,17 @@ class _Redrive:
         self._broker, self._wanted, self._limit = broker, wanted, limit
         self._dead_letter = pipeline.dead_letter
         require_topic(broker, self._dead_letter, "READ")
-        require_topic(broker, to or pipeline.input, "WRITE")
-        home = None if to else pipeline.input
-        self._target = describe_target(broker.config, broker.settings, to or pipeline.input, home)
+        topics = [to] if to else read_now(broker, pipeline)
+        for topic in topics:
+            require_topic(broker, topic, "WRITE")
+        self._targets = describe_targets(broker.config, broker.settings, topics, to)
+        self._to = topics[0] if len(topics) == 1 else "their input topics"
 
     def run(self, dry_run: bool, yes: bool) -> None:
         from labelstream.workers.stream.dlq.query import bounds_of
         from labelstream.workers.stream.dlq.source_records import SourceRecords
 
-        config, kafka, to = self._broker.config, self._broker.settings, self._target.topic
+        config, kafka, to = self._broker.config, self._broker.settings, self._to
         with (
             reader(self._broker, [self._dead_letter], True) as consumer,
             closing(SourceRecords(config, kafka)) as origins,
@@ -102,7 +113,7 @@ class _Redrive:
 
         report = Report()
         ledger = peek_ledger(self._broker.config, self._broker.settings, ledger_topic(self._dead_letter))
-        redrive(self._letters(consumer, bounds), self._target, ledger, origins, lambda _: None, report, self._limit)
+        redrive(self._letters(consumer, bounds), self._targets, ledger, origins, lambda _: None, report, self._limit)
         return report
 
     def _send(self, consumer: Any, origins: Any, bounds: Any) -> Any:
@@ -110,14 +121,14 @@ class _Redrive:
         from labelstream.workers.stream.dlq.redrive import Report, redrive
         from labelstream.workers.stream.dlq.redrive_transactions import redriving
 
-        config, kafka, target, report = self._broker.config, self._broker.settings, self._target, Report()
+        config, kafka, targets, report = self._broker.config, self._broker.settings, self._targets, Report()
         ledger_name = ledger_topic(self._dead_letter)
         if ensure_ledger(config, kafka, ledger_name):
             say(f"created the compacted topic {ledger_name}, the ledger of redrives")
         try:
-            with redriving(config, kafka, self._dead_letter, target.topic, target.max_bytes) as (redriver, ledger):
+            with redriving(config, kafka, self._dead_letter, targets.max_bytes) as (redriver, ledger):
                 letters = self._letters(consumer, bounds)
-                redrive(letters, target, ledger, origins, redriver.send, report, self._limit)
+                redrive(letters, targets, ledger, origins, redriver.send, report, self._limit)
         except StreamError as error:
             raise StreamError(f"after {plural(report.sent, 'dead letter')}: {error}") from error
         return report

@@ -14,6 +14,9 @@ from labelstream.deploy.cli.common.console import escape, out, plural, say
 from labelstream.deploy.cli.common.times import shown_s
 
 if TYPE_CHECKING:  # importing kafka would slow down `--help`
+    from kafka.structs import TopicPartition
+
+    from labelstream.workers.records.inputs import InputTopics
     from labelstream.workers.stream.broker.positions import Position
 
 COLUMNS = ("partition", "committed", "end", "lag", "oldest")
@@ -26,11 +29,15 @@ class PipelineLag(NamedTuple):
     """
 
     name: str
-    topic: str
+    inputs: "InputTopics"
     group: str
     members: int | None
-    partitions: "Mapping[int, Position]"
-    ages_s: Mapping[int, float]
+    partitions: "Mapping[TopicPartition, Position]"
+    ages_s: "Mapping[TopicPartition, float]"
+
+    @property
+    def topics(self) -> list[str]:
+        return sorted({place.topic for place in self.partitions})
 
     @property
     def lag(self) -> int:
@@ -90,56 +97,57 @@ def _ask(settings: Any, broker: Broker, names: list[str]) -> list[PipelineLag]:
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         for name in names:
             pipeline, group = settings.pipelines[name], settings.group_id(name)
-            at = read_positions(admin, pipeline.input, group, pipeline.start_from)
+            at = read_positions(admin, pipeline, group)
             # The in-memory broker does not support this request.
             known = not is_in_memory(broker.config)
             members = len(admin.describe_groups([group])[group]["members"]) if known else None
-            ages, empty = _ages_s(broker, pipeline.input, at)
-            at |= {number: at[number]._replace(next=at[number].log.end) for number in empty}
-            found.append(PipelineLag(name, pipeline.input, group, members, at, ages))
+            ages, empty = _ages_s(broker, at)
+            at |= {place: at[place]._replace(next=at[place].log.end) for place in empty}
+            found.append(PipelineLag(name, pipeline.inputs, group, members, at, ages))
     return found
 
 
-def _ages_s(broker: Broker, topic: str, at: "Mapping[int, Position]") -> tuple[dict[int, float], list[int]]:
+def _ages_s(
+    broker: Broker, at: "Mapping[TopicPartition, Position]"
+) -> "tuple[dict[TopicPartition, float], list[TopicPartition]]":
     """The ages by partition, and the partitions where no record waits, only control records of transactions.
 
-    Both empty, with a note on stderr, if we lack the permission to read the topic.
+    Both empty, with a note on stderr, if we lack the permission to read a topic.
     """
     from kafka.errors import TopicAuthorizationFailedError
-    from kafka.structs import TopicPartition
 
     from labelstream.workers.stream.broker.positions import first_timestamps
     from labelstream.workers.stream.consumer.offset_reset import Log
 
-    waiting = {TopicPartition(topic, number): Log(one.next, one.log.end) for number, one in at.items() if one.lag}
+    waiting = {place: Log(one.next, one.log.end) for place, one in at.items() if one.lag}
     try:
         found = first_timestamps(broker.config, waiting)
     except TopicAuthorizationFailedError:
-        say(f"note: no permission to read topic {escape(topic)}, so ages are unknown; grant READ on the topic")
+        names = ", ".join(sorted({place.topic for place in waiting}))
+        say(f"note: no permission to read topic {escape(names)}, so ages are unknown; grant READ on the topic")
         return {}, []
     now = time.time()
-    times = {place.partition: timestamp for place, timestamp in found.items()}
-    ages = {number: max(0.0, now - ms / 1000) for number, ms in times.items() if ms is not None}
-    return ages, [number for number, ms in times.items() if ms is None]
+    ages = {place: max(0.0, now - ms / 1000) for place, ms in found.items() if ms is not None}
+    return ages, [place for place, ms in found.items() if ms is None]
 
 
 def _plain(one: PipelineLag) -> dict[str, Any]:
     return {
-        "topic": one.topic,
+        "topics": one.topics,
         "group": one.group,
         "members": one.members,
         "lag": one.lag,
         "oldest_s": one.oldest_s,
         "partitions": {
-            number: {
+            f"{place.topic}:{place.partition}": {
                 "committed": at.committed,
                 "start": at.log.start,
                 "end": at.log.end,
                 "lag": at.lag,
                 "lost": at.lost,
-                "oldest_s": one.ages_s.get(number),
+                "oldest_s": one.ages_s.get(place),
             }
-            for number, at in one.partitions.items()
+            for place, at in one.partitions.items()
         },
     }
 
@@ -148,8 +156,18 @@ def _head(one: PipelineLag) -> list[str]:
     members = f", {plural(one.members, 'member')}" if one.members else ", no members: the pipeline does not run"
     return [
         f"{one.name}: {plural(one.lag, 'message')} behind",
-        f"  topic {one.topic}; group {one.group}{'' if one.members is None else members}",
+        f"  {_inputs(one)}; group {one.group}{'' if one.members is None else members}",
     ]
+
+
+def _inputs(one: PipelineLag) -> str:
+    if len(one.topics) == 1:
+        return f"topic {one.topics[0]}"
+    return f"topics {', '.join(one.topics)}" if one.topics else f"no topic matches {one.inputs.pattern}"
+
+
+def _name(one: PipelineLag, place: "TopicPartition") -> str:
+    return str(place.partition) if len(one.topics) == 1 else f"{place.topic}:{place.partition}"
 
 
 def _table(one: PipelineLag) -> Any:
@@ -159,17 +177,21 @@ def _table(one: PipelineLag) -> Any:
     made = Table(box=None, padding=(0, 2, 0, 0), show_footer=len(one.partitions) > 1)
     for name, total in zip(COLUMNS, ("total", "", "", str(one.lag), shown_s(one.oldest_s)), strict=True):
         made.add_column(name, Text(total, overflow="fold"), justify="right", overflow="fold")
-    for number, at in one.partitions.items():
+    for place, at in one.partitions.items():
         committed = "-" if at.committed is None else str(at.committed)
-        made.add_row(str(number), committed, str(at.log.end), str(at.lag), shown_s(one.ages_s.get(number)))
+        made.add_row(_name(one, place), committed, str(at.log.end), str(at.lag), shown_s(one.ages_s.get(place)))
     return made
 
 
 def _notes(one: PipelineLag) -> Iterator[str]:
-    for number, at in one.partitions.items():
+    for place, at in one.partitions.items():
         if at.lost:
-            yield f"  partition {number}: retention has deleted {plural(at.lost, 'unprocessed message')}"
+            yield f"  partition {_name(one, place)}: retention has deleted {plural(at.lost, 'unprocessed message')}"
         elif at.committed is not None and at.committed > at.log.end:
-            yield f"  partition {number}: the committed offset is after the end: the topic was recreated or truncated"
+            text = "the committed offset is after the end: the topic was recreated or truncated"
+            yield f"  partition {_name(one, place)}: {text}"
+    for topic in one.inputs.names:
+        if topic not in one.topics:
+            yield f"  topic {topic} does not exist"
     if any(at.committed is None for at in one.partitions.values()):
         yield "  committed -: no committed offset yet; the lag counts from where `start_from` begins"

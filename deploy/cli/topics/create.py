@@ -44,9 +44,9 @@ def create(
 ) -> None:
     """Create the missing topics of a config.
 
-    The topics are input, output, dead letters and review of all pipelines, and the ledgers of `dlq redrive`. The plan
+    The topics are inputs, output, dead letters and review of all pipelines, and the ledgers of `dlq redrive`. The plan
     is shown first, with the command of Kafka's own tools for each topic, for users without the permission.
-    Existing topics are not changed.
+    Existing topics are not changed, and topics for an input pattern are yours to create.
 
     Exit code 1: at least one topic was not created. Each has a line with the reason.
     """
@@ -60,7 +60,11 @@ def create(
         typer.echo("Nothing to create: the in-memory broker creates topics on first use.")
         return
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
-        planned = plan(settings, _found(admin, topics_of_config(settings)), partitions)
+        matched = _matched(admin, settings)
+        named = dict.fromkeys(
+            [*topics_of_config(settings), *(topic for topics in matched.values() for topic in topics)]
+        )
+        planned = plan(settings, _found(admin, list(named)), partitions, matched)
         missing = [topic for topic in planned if not topic.exists]
         _show(settings.required_kafka, planned, missing, replication)
         if not missing:
@@ -76,6 +80,13 @@ def create(
     if problems:
         raise typer.Exit(1)
     typer.echo(f"Created {plural(len(missing), 'topic')}.")
+
+
+def _matched(admin: Any, settings: Any) -> dict[str, list[str]]:
+    """The topics of the pipelines whose input is a pattern."""
+    from labelstream.workers.stream.broker.topics import topics_read
+
+    return {name: topics_read(admin, one) for name, one in settings.pipelines.items() if not one.inputs.names}
 
 
 def _found(admin: Any, names: list[str]) -> dict[str, int]:

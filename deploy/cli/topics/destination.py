@@ -24,15 +24,26 @@ class Destination(NamedTuple):
     settings: Any = None
 
 
-def find_destination(name: str, bootstrap: str | None, config: Path | None) -> Destination:
-    """The input topic of the pipeline `name`, if there is a config; else the topic `name`. Raises ConfigError."""
-    if config is None or bootstrap is not None:
+def find_destination(name: str, bootstrap: str | None, config: Path | None, topic: str | None = None) -> Destination:
+    """An input topic of the pipeline `name`, if there is a config; else the topic `name`. Raises ConfigError.
+
+    `topic`: which input topic, for a pipeline that reads several.
+    """
+    settings: Any = None if config is None or bootstrap is not None else load_config(config)
+    pipelines = {} if settings is None else settings.pipelines
+    if name in pipelines:
+        return Destination(
+            settings.required_kafka, _input_of(name, pipelines[name].inputs, topic), name, pipelines[name]
+        )
+    if topic is not None:
+        raise ConfigError(
+            "--topic", f"has no effect: {name} is not a pipeline of a config", f"give {topic} in its place"
+        )
+    if settings is None:
         return Destination(kafka_settings(bootstrap, config), name)
-    settings = load_config(config)
-    pipelines = settings.pipelines
-    readers = [name] if name in pipelines else [one for one in pipelines if pipelines[one].input == name]
+    readers = [one for one in pipelines if pipelines[one].inputs.match(name)]
     if len(readers) == 1:
-        return Destination(settings.required_kafka, pipelines[readers[0]].input, readers[0], pipelines[readers[0]])
+        return Destination(settings.required_kafka, name, readers[0], pipelines[readers[0]])
     from labelstream.workers.records.routes import route_topics
 
     others = {
@@ -43,6 +54,15 @@ def find_destination(name: str, bootstrap: str | None, config: Path | None) -> D
     if not readers and name not in others:
         say(f"sending to topic {name}: {config} has no pipeline of that name, only {', '.join(pipelines) or 'HTTP'}")
     return Destination(settings.required_kafka, name)
+
+
+def _input_of(pipeline: str, inputs: Any, topic: str | None) -> str:
+    """Raises ConfigError."""
+    if topic is None and len(inputs.names) != 1:
+        raise ConfigError("--topic", f"is missing: pipeline {pipeline} reads {inputs}", "name the topic to send to")
+    if topic is not None and not inputs.match(topic):
+        raise ConfigError("--topic", f"{topic} is not an input of pipeline {pipeline}", f"it reads {inputs}")
+    return topic or inputs.names[0]
 
 
 def check_first(file: TextFile, messages: Iterable[KeyedValue], to: Destination) -> Iterable[KeyedValue]:

@@ -35,6 +35,9 @@ def produce(
     ] = "-",
     bootstrap: Bootstrap = None,
     config: OptionalConfig = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Input topic to send to, for a pipeline that reads several.")
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +68,7 @@ def produce(
     broker has acknowledged every message.
     """
     _check_options(format, wrap, raw, text_field, key_field, key_separator)
-    to = find_destination(name, bootstrap, config)
+    to = find_destination(name, bootstrap, config, topic)
     if to.settings is not None:
         if format not in (None, to.settings.format):
             raise ConfigError("--format", f"pipeline {to.pipeline} reads {to.settings.format}", "leave out --format")

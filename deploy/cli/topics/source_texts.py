@@ -1,8 +1,8 @@
-"""Looks up the texts of results and dead letters in the input topic."""
+"""Looks up the texts of results and dead letters in the input topics."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from labelstream.deploy.cli.common.console import escape
@@ -25,7 +25,7 @@ class SourceTexts:
         from labelstream.workers.stream.codec.decode import decoder
 
         self._lookup = lookup
-        self._decode = {pipeline.input: decoder(pipeline) for pipeline in pipelines}
+        self._decoders = [(pipeline.inputs, decoder(pipeline)) for pipeline in pipelines]
 
     def of(self, records: Iterable[Any]) -> list[SourceText]:
         """The source text of each record, with one lookup for all. Raises StartError."""
@@ -55,11 +55,9 @@ class SourceTexts:
         from labelstream.workers.stream.codec.rejection import DecodeError
 
         value: bytes | None = record.value
-        if topic in self._decode:
-            try:
-                return self._decode[topic](value or b"", record.key, record.headers).text
-            except DecodeError:
-                pass
+        for decode in (decode for inputs, decode in self._decoders if inputs.match(topic)):
+            with suppress(DecodeError):
+                return decode(value or b"", record.key, record.headers).text
         tree = parsed(value)
         if isinstance(tree, dict) and isinstance(tree.get("text"), str):
             return tree["text"]

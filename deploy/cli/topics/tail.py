@@ -68,7 +68,7 @@ def tail(
         typer.Option(metavar="TIME", help="Only messages since this time: 10m, 2h, 3d ago, or ISO 8601 (UTC)."),
     ] = None,
     with_text: Annotated[
-        bool, typer.Option("--with-text", help="Show the text of each result, read from the input topic.")
+        bool, typer.Option("--with-text", help="Show the text of each result, read from its input topic.")
     ] = False,
     bootstrap: Bootstrap = None,
     config: OptionalConfig = None,
@@ -110,10 +110,10 @@ def tail(
 
 def _topic_of(name: str, settings: Any) -> tuple[str, list[str]]:
     """The topic that `name` means, and all topics of the config. A pipeline goes before a topic of the same name."""
-    from labelstream.workers.stream.broker.topics import topics_of
+    from labelstream.workers.stream.broker.topics import named_topics
 
     pipelines = settings.pipelines
-    known = list(dict.fromkeys(topic for pipeline in pipelines.values() for topic in topics_of(pipeline).values()))
+    known = list(dict.fromkeys(topic for pipeline in pipelines.values() for topic in named_topics(pipeline)))
     if name not in pipelines:
         return name, known
     output = pipelines[name].output

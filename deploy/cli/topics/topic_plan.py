@@ -1,11 +1,11 @@
 """Plans the topics of a config: their partitions, and the commands of Kafka's own tools for them."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 DEFAULT_PARTITIONS = 6
-_ROLES = {"input": "input", "output": "output", "dead_letter": "dead letters", "review": "review"}
+_ROLES = {"output": "output", "dead_letter": "dead letters", "review": "review"}
 
 
 class PlannedTopic(NamedTuple):
@@ -35,17 +35,21 @@ def topics_of_config(settings: Any) -> list[str]:
     return list(_uses(settings))
 
 
-def plan(settings: Any, found: Mapping[str, int], partitions: int | None) -> list[PlannedTopic]:
+def plan(
+    settings: Any, found: Mapping[str, int], partitions: int | None, matched: Mapping[str, Sequence[str]]
+) -> list[PlannedTopic]:
     """`found`: topic -> partitions of existing topics. `partitions`: of each new topic.
 
-    None: as many as the input; for a new input as many as its workers, but at least `DEFAULT_PARTITIONS`.
+    None: as many as the largest input; for a new input as many as its workers, but at least `DEFAULT_PARTITIONS`.
+    `matched`: existing topics of the pipelines whose input is a pattern, which are not planned.
     """
     uses = _uses(settings)
     counts = {topic: found.get(topic, partitions or 0) for topic in uses}
     needed = dict.fromkeys(uses, 0)
     for _ in settings.pipelines:  # the longest possible chain of pipelines that read each other's output
-        for pipeline in settings.pipelines.values():
-            _count(pipeline, found, counts, needed)
+        for name, pipeline in settings.pipelines.items():
+            read = _partitions_read(pipeline, counts, [found[topic] for topic in matched.get(name, ())])
+            _count(pipeline, found, counts, needed, read)
     return [
         PlannedTopic(
             topic,
@@ -80,12 +84,14 @@ def _command(kafka: Any, options: Iterable[str]) -> str:
 
 
 def _uses(settings: Any) -> dict[str, list[str]]:
-    from labelstream.workers.stream.broker.topics import topics_of
+    from labelstream.workers.stream.broker.topics import outputs_of
     from labelstream.workers.stream.dlq.ledger import ledger_topic
 
     uses: dict[str, list[str]] = {}
     for name, pipeline in settings.pipelines.items():
-        for key, topic in topics_of(pipeline).items():
+        for topic in pipeline.inputs.names:
+            uses.setdefault(topic, []).append(f"input of {name}")
+        for key, topic in outputs_of(pipeline).items():
             uses.setdefault(topic, []).append(f"{_ROLES.get(key, 'routed results')} of {name}")
     for name, pipeline in settings.pipelines.items():
         uses.setdefault(ledger_topic(pipeline.dead_letter), []).append(f"redrives of {name}")
@@ -96,9 +102,16 @@ def _is_ledger(used: list[str]) -> bool:
     return all(use.startswith("redrives of ") for use in used)
 
 
-def _count(pipeline: Any, found: Mapping[str, int], counts: dict[str, int], needed: dict[str, int]) -> None:
-    """Add the partitions that one pipeline needs to `counts` and `needed`."""
-    read = counts[pipeline.input] = counts[pipeline.input] or max(DEFAULT_PARTITIONS, pipeline.workers.max)
+def _partitions_read(pipeline: Any, counts: dict[str, int], matched: Sequence[int]) -> int:
+    """The partitions of the largest input. Adds those of new inputs to `counts`."""
+    new = max(DEFAULT_PARTITIONS, pipeline.workers.max)
+    for topic in pipeline.inputs.names:
+        counts[topic] = counts[topic] or new
+    return max([*(counts[topic] for topic in pipeline.inputs.names), *matched], default=new)
+
+
+def _count(pipeline: Any, found: Mapping[str, int], counts: dict[str, int], needed: dict[str, int], read: int) -> None:
+    """Add the partitions that one pipeline needs to `counts` and `needed`. `read`: of its largest input."""
     from labelstream.workers.records.routes import route_topics
 
     routes = route_topics(pipeline.route)

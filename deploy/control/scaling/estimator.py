@@ -25,7 +25,7 @@ class PipelineEstimate(NamedTuple):
     """Estimates of one pipeline, in messages and seconds.
 
     - `trend`: change of `arrival_per_s` per second.
-    - `lag`: by partition.
+    - `lag`: by partition, as TOPIC:PARTITION.
     - `ages`: lower bound of the age of the oldest message without a result, by partition with a backlog. A message
       from before the first reading is as old as that reading.
     - `cost`: tokens of an average message, by model.
@@ -35,8 +35,8 @@ class PipelineEstimate(NamedTuple):
 
     arrival_per_s: float
     trend: float
-    lag: Mapping[int, int]
-    ages: Mapping[int, float]
+    lag: Mapping[str, int]
+    ages: Mapping[str, float]
     cost: Mapping[str, float]
     worker_per_s: float | None
     workers: int
@@ -162,11 +162,11 @@ class _ModelHistory:
 
 class _PipelineHistory:
     def __init__(self) -> None:
-        self._ends: dict[int, int] = {}
+        self._ends: dict[str, int] = {}
         self._arrived = 0
         self._samples: deque[tuple[float, int]] = deque()
         self._ages = _Ages()
-        self._lag: Mapping[int, int] = {}
+        self._lag: Mapping[str, int] = {}
         self._totals = _Totals(2)
         self._tokens: dict[str, _Totals] = {}
         self._cost: dict[str, float] = {}
@@ -200,10 +200,10 @@ class _PipelineHistory:
             self._worker_per_s = max(self._worker_per_s or 0.0, messages / cpu_s)
         return self._worker_per_s
 
-    def _see_backlog(self, at: float, backlog: Mapping[int, Backlog]) -> None:
+    def _see_backlog(self, at: float, backlog: Mapping[str, Backlog]) -> None:
         for partition, (end, _) in backlog.items():
             self._arrived += max(0, end - self._ends.get(partition, end))
-            self._ends[partition] = end
+        self._ends = {partition: found.end for partition, found in backlog.items()}
         _add_to(self._samples, at, self._arrived, SLOW_S)
         self._lag = {partition: found.lag for partition, found in backlog.items()}
         self._ages.see(at, backlog)
@@ -225,9 +225,10 @@ class _Ages:
     """Age of the oldest undone message of each partition, from a history of the log's end offsets and their times."""
 
     def __init__(self) -> None:
-        self._marks: dict[int, deque[tuple[float, int]]] = {}
+        self._marks: dict[str, deque[tuple[float, int]]] = {}
 
-    def see(self, at: float, backlog: Mapping[int, Backlog]) -> None:
+    def see(self, at: float, backlog: Mapping[str, Backlog]) -> None:
+        self._marks = {partition: marks for partition, marks in self._marks.items() if partition in backlog}
         for partition, (end, lag) in backlog.items():
             marks = self._marks.setdefault(partition, deque())
             if not marks or end > marks[-1][1]:
@@ -237,5 +238,5 @@ class _Ages:
             if len(marks) > MAX_MARKS:  # a long backlog needs no exact times: drop every second mark
                 self._marks[partition] = deque(list(marks)[::2])
 
-    def of(self, at: float) -> dict[int, float]:
+    def of(self, at: float) -> dict[str, float]:
         return {partition: at - marks[0][0] for partition, marks in self._marks.items() if marks}

@@ -40,9 +40,9 @@ class ReplicaCounts(NamedTuple):
 
 
 class PipelineReadings(NamedTuple):
-    """`backlog` by partition; None if the brokers have not answered lately. `workers` by replica."""
+    """`backlog` by TOPIC:PARTITION; None if the brokers have not answered lately. `workers` by replica."""
 
-    backlog: Mapping[int, Backlog] | None
+    backlog: Mapping[str, Backlog] | None
     workers: Mapping[str, WorkerCounts]
 
 

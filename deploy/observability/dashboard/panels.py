@@ -56,7 +56,7 @@ ROWS = (
                 "short",
                 (
                     (
-                        f"sum by (pipeline) (max by (pipeline, partition) (ray_labelstream_lag_messages{_P}))",
+                        f"sum by (pipeline) (max by (pipeline, topic, partition) (ray_labelstream_lag_messages{_P}))",
                         "{{pipeline}}",
                     ),
                 ),
@@ -279,7 +279,12 @@ ROWS = (
                 "Waiting by partition",
                 "Messages in the log without a result.",
                 "short",
-                ((f"max by (pipeline, partition) (ray_labelstream_lag_messages{_P})", "{{pipeline}}:{{partition}}"),),
+                (
+                    (
+                        f"max by (pipeline, topic, partition) (ray_labelstream_lag_messages{_P})",
+                        "{{pipeline}} {{topic}}:{{partition}}",
+                    ),
+                ),
             ),
             Panel(
                 "In flight by partition",
@@ -287,8 +292,8 @@ ROWS = (
                 "short",
                 (
                     (
-                        f"max by (pipeline, partition) (ray_labelstream_messages_in_flight{_P})",
-                        "{{pipeline}}:{{partition}}",
+                        f"max by (pipeline, topic, partition) (ray_labelstream_messages_in_flight{_P})",
+                        "{{pipeline}} {{topic}}:{{partition}}",
                     ),
                 ),
             ),

@@ -25,7 +25,7 @@ def of_worker(pipeline: str, stats: PipelineReport) -> Iterator[Sample]:
     here = {"pipeline": pipeline}
     for partition in sorted(stats["by_partition"].keys() | stats["partitions"].keys()):
         counts = stats["by_partition"].get(partition, _NOTHING)
-        place = {**here, "partition": str(partition)}
+        place = {**here, **_labels(partition)}
         yield Sample("labelstream_messages_received", place, counts["in"])
         yield Sample("labelstream_results", place, counts["results"])
         yield Sample("labelstream_messages_skipped", place, counts["skipped"])
@@ -34,7 +34,7 @@ def of_worker(pipeline: str, stats: PipelineReport) -> Iterator[Sample]:
             yield Sample("labelstream_dead_letters", {**place, "reason": reason.value}, count)
     for partition in stats["partitions"]:
         in_flight = stats["in_flight_by_partition"].get(partition, 0)
-        yield Sample("labelstream_messages_in_flight", {**here, "partition": str(partition)}, in_flight)
+        yield Sample("labelstream_messages_in_flight", {**here, **_labels(partition)}, in_flight)
     for model, labels in stats["labels"].items():
         for label, count in labels.items():
             yield Sample("labelstream_labels", {**here, "model": model, "label": label}, count)
@@ -107,7 +107,7 @@ def of_board(
         for model, tokens in backlog["tokens"].items():
             yield Sample("labelstream_lag_tokens", {**here, "model": model}, tokens)
         for partition, waiting in backlog["by_partition"].items():
-            place = {**here, "partition": str(partition)}
+            place = {**here, **_labels(partition)}
             yield Sample("labelstream_lag_messages", place, waiting["lag"])
             yield Sample("labelstream_oldest_message_age_seconds", place, waiting["oldest_s"])
     for deployment, wanted in status["targets"].items():
@@ -120,3 +120,9 @@ def of_board(
         yield Sample("labelstream_alarms", {"pipeline": name}, len(alarms))
     for name, replicas in models.items():
         yield Sample("labelstream_model_replicas", {"model": name}, len(replicas))
+
+
+def _labels(partition: str) -> dict[str, str]:
+    """The labels of TOPIC:PARTITION."""
+    topic, _, number = partition.rpartition(":")
+    return {"topic": topic, "partition": number}

@@ -26,7 +26,7 @@ class Metric(NamedTuple):
         return (f"{name}_total",) if self.kind == "counter" else (name,)
 
 
-_PARTITION, _PIPELINE, _MODEL = ("pipeline", "partition"), ("pipeline",), ("model",)
+_PARTITION, _PIPELINE, _MODEL = ("pipeline", "topic", "partition"), ("pipeline",), ("model",)
 
 WORKER = (
     Metric("labelstream_messages_received", "counter", _PARTITION, "Messages that workers have polled"),

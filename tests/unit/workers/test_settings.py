@@ -23,10 +23,10 @@ def test_defaults() -> None:
     [
         ({"inptu": "x"}, "pipelines.feedback.inptu", "unknown setting"),
         ({"output": None}, "pipelines.feedback.output", "string"),
-        ({"dead_letter": "in"}, "pipelines.feedback", "dead_letter is the input topic"),
-        ({"output": "in"}, "pipelines.feedback", "output is the input topic"),
+        ({"dead_letter": "in"}, "pipelines.feedback", "dead_letter is an input topic"),
+        ({"output": "in"}, "pipelines.feedback", "output is an input topic"),
         ({"dead_letter": "out"}, "pipelines.feedback", "dead_letter is the output topic"),
-        ({"review": "out"}, "pipelines.feedback", "review is also the input"),
+        ({"review": "out"}, "pipelines.feedback", "review is also an input"),
         ({"model": "nope"}, "pipelines.feedback.model", "no model 'nope'"),
         ({"models": ["nope"]}, "pipelines.feedback.model", "no model 'nope'"),
         ({"input": "a b"}, "pipelines.feedback.input", "must be of letters"),

@@ -41,7 +41,7 @@ def test_micro_batch_links_to_its_messages_traces(spans: InMemorySpanExporter) -
         [("traceparent", TWO.encode())],
         [("traceparent", ONE.encode())],
     ]
-    tracing.end(tracing.micro_batch("in", headers, 5))
+    tracing.end(tracing.micro_batch({"in"}, headers, 5))
     (span,) = spans.get_finished_spans()
     assert span.name == "process in"
     assert span.attributes is not None
@@ -51,7 +51,7 @@ def test_micro_batch_links_to_its_messages_traces(spans: InMemorySpanExporter) -
 
 def test_links_are_limited_to_the_sdk_maximum(spans: InMemorySpanExporter) -> None:
     many = [[("traceparent", f"00-{number:032x}-{number:016x}-01".encode())] for number in range(1, 500)]
-    tracing.end(tracing.micro_batch("in", many, len(many)))
+    tracing.end(tracing.micro_batch({"in"}, many, len(many)))
     assert len(spans.get_finished_spans()[0].links) == tracing.MAX_LINKS
 
 
@@ -105,6 +105,6 @@ def test_micro_batch_span_ends_on_ack_with_attempts_as_children(
 
 
 def test_nothing_is_traced_by_default() -> None:
-    span = tracing.micro_batch("in", [[("traceparent", ONE.encode())]], 1)
+    span = tracing.micro_batch({"in"}, [[("traceparent", ONE.encode())]], 1)
     assert not span.is_recording()
     tracing.end(span)

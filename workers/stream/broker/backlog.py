@@ -11,9 +11,10 @@ from kafka.structs import TopicPartition
 from labelstream.workers.errors import LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.connection import cause_of, connected_config, never_log_messages
-from labelstream.workers.stream.broker.positions import committed_offsets, logs_of, positions
+from labelstream.workers.stream.broker.positions import committed_offsets, group_starts_at_end, logs_of, positions
+from labelstream.workers.stream.broker.topics import topics_read
+from labelstream.workers.stream.consumer.assignment import partition_name
 
-PARTITIONS_S = 60.0  # how often to look for new partitions
 AGAIN_S = 3.0
 
 
@@ -34,12 +35,14 @@ class BacklogProbe:
         self._settings = settings
         self._groups = {name: settings.group_id(name) for name in settings.pipelines}
         self._admin: Any = None
-        self._partitions: dict[str, list[int]] = {}
+        self._read: dict[str, list[str]] = {}  # topics by pipeline
+        self._partitions: dict[str, list[TopicPartition]] = {}
+        self._list_s = min((one.discovery_interval_s for one in settings.pipelines.values()), default=0.0)
         self._listed_at = self._again_at = 0.0
         self._failure = ""
 
-    def read(self) -> dict[str, dict[int, Standing]]:
-        """Standings by pipeline and partition. Waits for the brokers; raises `StreamError` with the cause.
+    def read(self) -> dict[str, dict[str, Standing]]:
+        """Standings by pipeline and TOPIC:PARTITION. Waits for the brokers; raises `StreamError` with the cause.
 
         After an error, raises without asking for AGAIN_S, because each attempt opens a new connection.
         """
@@ -49,7 +52,7 @@ class BacklogProbe:
             if self._admin is None:
                 never_log_messages()
                 self._admin = KafkaAdminClient(**connected_config(self._settings.required_kafka, patience_s=0))
-            return self._read(self._admin)
+            return self._standings(self._admin)
         except (KafkaError, LabelstreamError, OSError) as error:
             self.close()
             self._again_at = time.monotonic() + AGAIN_S
@@ -66,28 +69,29 @@ class BacklogProbe:
             with suppress(KafkaError, OSError):
                 admin.close()
 
-    def _read(self, admin: Any) -> dict[str, dict[int, Standing]]:
+    def _standings(self, admin: Any) -> dict[str, dict[str, Standing]]:
         self._list_partitions(admin)
-        places = {
-            topic: [TopicPartition(topic, number) for number in numbers] for topic, numbers in self._partitions.items()
-        }
-        logs = logs_of(admin, (place for of_topic in places.values() for place in of_topic))
-        found: dict[str, dict[int, Standing]] = {}
+        logs = logs_of(admin, (place for of_topic in self._partitions.values() for place in of_topic))
+        found: dict[str, dict[str, Standing]] = {}
         for name, group in self._groups.items():  # brokers before 3.0 accept one group a request
             pipeline = self._settings.pipelines[name]
-            partitions = places[pipeline.input]
-            committed = committed_offsets(admin, group, partitions)
-            state = positions({place.partition: logs[place] for place in partitions}, committed, pipeline.start_from)
-            found[name] = {number: Standing(at.log.end, at.lag) for number, at in state.items()}
+            places = [place for topic in self._read[name] for place in self._partitions[topic]]
+            committed = committed_offsets(admin, group, places)
+            at_end = group_starts_at_end(admin, group, pipeline.start_from, committed)
+            state = positions({place: logs[place] for place in places}, committed, at_end)
+            found[name] = {partition_name(place): Standing(at.log.end, at.lag) for place, at in state.items()}
         return found
 
     def _list_partitions(self, admin: Any) -> None:
         known = bool(self._partitions) and all(self._partitions.values())  # a topic may be created on first use
-        if known and time.monotonic() - self._listed_at < PARTITIONS_S:
+        if known and time.monotonic() - self._listed_at < self._list_s:
             return
-        topics = sorted({pipeline.input for pipeline in self._settings.pipelines.values()})
-        described = admin.describe_topics(topics)
+        self._read = {name: topics_read(admin, pipeline) for name, pipeline in self._settings.pipelines.items()}
+        topics = sorted({topic for of_pipeline in self._read.values() for topic in of_pipeline})
         self._partitions = {
-            topic["name"]: sorted(part["partition_index"] for part in topic["partitions"]) for topic in described
+            topic["name"]: sorted(
+                TopicPartition(topic["name"], part["partition_index"]) for part in topic["partitions"]
+            )
+            for topic in (admin.describe_topics(topics) if topics else [])
         }
         self._listed_at = time.monotonic()

@@ -1,7 +1,7 @@
 """Read a consumer group's positions from the brokers: committed offsets, log ends and lag."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue] (its stubs are of an older client)
@@ -10,9 +10,10 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
+from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.bounded_reader import make_reader
 from labelstream.workers.stream.broker.group_check import COORDINATOR_TRIES, COORDINATOR_WAIT_S
-from labelstream.workers.stream.broker.topics import access_problem
+from labelstream.workers.stream.broker.topics import UNKNOWN_TOPIC, access_problem, topics_read
 from labelstream.workers.stream.consumer.offset_reset import Log, StartFrom, next_offset, starts_at_end
 
 FETCH_BYTES = 16_384  # for one record of each partition
@@ -41,33 +42,50 @@ class Position(NamedTuple):
 
 
 def positions(
-    logs: Mapping[int, Log], committed: Mapping[int, int | None], start_from: StartFrom
-) -> dict[int, Position]:
-    """Positions in one topic by partition. `committed`: None without an offset."""
-    at_end = starts_at_end(start_from, committed.values())
+    logs: Mapping[TopicPartition, Log], committed: Mapping[TopicPartition, int | None], at_end: bool
+) -> dict[TopicPartition, Position]:
+    """Positions by partition. `committed`: None without an offset; then the log's end if `at_end`, else its start."""
     return {
-        number: Position(log, committed[number], next_offset(log, committed[number], at_end))
-        for number, log in logs.items()
+        place: Position(log, committed[place], next_offset(log, committed[place], at_end))
+        for place, log in logs.items()
     }
 
 
-def read_positions(admin: Any, topic: str, group: str, start_from: StartFrom) -> dict[int, Position]:
-    """Positions by partition. `admin`: a KafkaAdminClient.
+def read_positions(admin: Any, pipeline: PipelineSettings, group: str) -> dict[TopicPartition, Position]:
+    """Positions in all partitions that the pipeline reads now. `admin`: a KafkaAdminClient.
 
-    Raises StartError if the topic is missing or a right on topic or group; otherwise KafkaError.
+    Raises StartError if all named topics are missing, or a right on a topic or the group; otherwise KafkaError.
     """
-    described = admin.describe_topics([topic])[0]
-    if problem := access_problem(described, "DESCRIBE"):
-        raise StartError(problem)
-    places = [
-        TopicPartition(topic, number) for number in sorted(part["partition_index"] for part in described["partitions"])
-    ]
+    places = partitions_read(admin, topics_read(admin, pipeline))
     committed = _first_asked(admin, group, places)
-    logs = logs_of(admin, places)
-    return positions({place.partition: logs[place] for place in places}, committed, start_from)
+    at_end = group_starts_at_end(admin, group, pipeline.start_from, committed)
+    return positions(logs_of(admin, places), committed, at_end)
 
 
-def _first_asked(admin: Any, group: str, places: list[TopicPartition]) -> dict[int, int | None]:
+def partitions_read(admin: Any, topics: Sequence[str]) -> list[TopicPartition]:
+    """All partitions of the topics, sorted. Missing topics have none, unless all are missing. Raises StartError."""
+    described = admin.describe_topics(list(topics)) if topics else []
+    problems = {
+        told["error_code"]: problem for told in described if (problem := access_problem(told, "DESCRIBE")) is not None
+    }
+    if problems and (problems.keys() != {UNKNOWN_TOPIC} or all(told["error_code"] for told in described)):
+        raise StartError(next(iter(problems.values())))
+    return sorted(
+        TopicPartition(told["name"], part["partition_index"]) for told in described for part in told["partitions"]
+    )
+
+
+def group_starts_at_end(
+    admin: Any, group: str, start_from: StartFrom, committed: Mapping[TopicPartition, int | None]
+) -> bool:
+    """`starts_at_end`, with the group's offsets in all topics. Raises KafkaError."""
+    if not starts_at_end(start_from, committed.values()):
+        return False
+    everywhere = admin.list_group_offsets({group: None})[group]
+    return not any(entry.offset >= 0 for entry in everywhere.values())
+
+
+def _first_asked(admin: Any, group: str, places: list[TopicPartition]) -> dict[TopicPartition, int | None]:
     """`committed_offsets` with retries: for the first group ever, the broker must create a topic."""
     for _ in range(COORDINATOR_TRIES):
         try:
@@ -79,16 +97,18 @@ def _first_asked(admin: Any, group: str, places: list[TopicPartition]) -> dict[i
     raise StartError(f"no broker coordinates group {group}; look at the brokers' logs")
 
 
-def committed_offsets(admin: Any, group: str, places: list[TopicPartition]) -> dict[int, int | None]:
-    """Committed offsets by partition of one topic; None without an offset. Raises KafkaError."""
-    committed: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
-    offsets = {place.partition: getattr(committed.get(place), "offset", -1) for place in places}
-    return {number: offset if offset >= 0 else None for number, offset in offsets.items()}
+def committed_offsets(admin: Any, group: str, places: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+    """Committed offsets by partition; None without an offset. Raises KafkaError."""
+    committed: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group] if places else {}
+    offsets = {place: getattr(committed.get(place), "offset", -1) for place in places}
+    return {place: offset if offset >= 0 else None for place, offset in offsets.items()}
 
 
 def logs_of(admin: Any, places: Iterable[TopicPartition]) -> dict[TopicPartition, Log]:
     """The logs as read_committed readers see them: the end is before open transactions. Raises KafkaError."""
     places = list(places)
+    if not places:
+        return {}
     starts, ends = (
         admin.list_partition_offsets(dict.fromkeys(places, spec), isolation_level=IsolationLevel.READ_COMMITTED)
         for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST)

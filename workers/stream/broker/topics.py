@@ -46,9 +46,9 @@ class TopicLimits(NamedTuple):
         return self.output, self.dead_letter, self.review, *self.routes.values()
 
 
-def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
-    """The pipeline's topics by their keys in the config, the input first."""
-    topics = {"input": pipeline.input, "output": pipeline.output, "dead_letter": pipeline.dead_letter}
+def outputs_of(pipeline: PipelineSettings) -> dict[str, str]:
+    """The topics that the pipeline writes, by their keys in the config: output, dead letters, review and route."""
+    topics = {"output": pipeline.output, "dead_letter": pipeline.dead_letter}
     if pipeline.review is not None:
         topics["review"] = pipeline.review
     for place, rule in enumerate(pipeline.route):
@@ -59,7 +59,21 @@ def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
 
 def written_topics(pipeline: PipelineSettings) -> list[str]:
     """The topics that the pipeline writes: output, dead letters, and those of review and route."""
-    return list(topics_of(pipeline).values())[1:]
+    return list(outputs_of(pipeline).values())
+
+
+def named_topics(pipeline: PipelineSettings) -> list[str]:
+    """The topics that the config names, the inputs first."""
+    return [*pipeline.inputs.names, *written_topics(pipeline)]
+
+
+def topics_read(admin: Any, pipeline: PipelineSettings) -> list[str]:
+    """The topics that the pipeline reads now: those that it names, or those of the cluster that match its pattern.
+
+    `admin`: a KafkaAdminClient. Raises KafkaError.
+    """
+    inputs = pipeline.inputs
+    return list(inputs.names) or inputs.among(admin.list_topics())
 
 
 def access_problem(description: Mapping[str, Any], right: str) -> str | None:

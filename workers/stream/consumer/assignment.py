@@ -9,7 +9,7 @@ assigned again gets a new `PartitionProgress`, so that no old offset can be comm
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import ConsumerRebalanceListener
@@ -31,6 +31,11 @@ def as_kafka(
     return {partition: OffsetAndMetadata(offset, notes.get(partition, ""), -1) for partition, offset in offsets.items()}
 
 
+def partition_name(partition: TopicPartition) -> str:
+    """TOPIC:PARTITION, as users write and read it. A topic's name has no colon."""
+    return f"{partition.topic}:{partition.partition}"
+
+
 def log_fields(partition: TopicPartition, offset: int) -> dict[str, Any]:
     """Return the fields of a JSON log line."""
     return {"topic": partition.topic, "partition": partition.partition, "offset": offset}
@@ -40,8 +45,9 @@ def log_fields(partition: TopicPartition, offset: int) -> dict[str, Any]:
 class PartitionProgress:
     """One assignment of one partition. Offsets are those of the next record: last one + 1.
 
-    `halted`: the corrupt batch that stops reading. `note`: metadata of the committed offset until a record is finished;
-    `prior`: that metadata before this worker, see crash_isolation. `condemned`: rejection of the one record in flight.
+    `name`: TOPIC:PARTITION. `halted`: the corrupt batch that stops reading. `note`: metadata of the committed offset
+    until a record is finished; `prior`: that metadata before this worker, see crash_isolation. `condemned`: rejection
+    of the one record in flight.
     """
 
     partition: TopicPartition
@@ -55,6 +61,10 @@ class PartitionProgress:
     note: str = ""
     prior: str = ""
     condemned: Rejection | None = None
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = partition_name(self.partition)
 
     def begin(self, offset: int, note: str, prior: str) -> None:
         """Start reading at the committed `offset`, with its metadata."""
@@ -63,10 +73,7 @@ class PartitionProgress:
     def receive(self, first: int, last: int) -> None:
         """Count records `first` to `last` as received. Raises `StreamError` if the log was rewound."""
         if first < self.received:
-            raise StreamError(
-                f"{self.partition.topic}:{self.partition.partition} was rewound from {self.received} "
-                f"to {first} without an assignment"
-            )
+            raise StreamError(f"{self.name} was rewound from {self.received} to {first} without an assignment")
         if self.received < 0:
             self.done = first  # earlier offsets were not assigned to this worker
         self.received = last + 1
@@ -80,7 +87,7 @@ class PartitionProgress:
     def finish(self, last: int) -> None:
         """Count all records up to `last` as done: acknowledged, dead-lettered or skipped. Raises `StreamError`."""
         if last + 1 < self.done:
-            raise StreamError(f"{self.partition.topic}:{self.partition.partition} finished {last} after {self.done}")
+            raise StreamError(f"{self.name} finished {last} after {self.done}")
         self.done = last + 1
         self.note = self.prior = ""
 
@@ -132,6 +139,12 @@ class PartitionAssignment(ConsumerRebalanceListener):
             self.rebalances += 1
             for partition in assigned:
                 self._held[partition] = PartitionProgress(partition, losses=losses)
+
+    def drop(self, topics: Collection[str]) -> None:
+        """Give up all partitions of deleted topics: nothing of them can be committed. Thread-safe."""
+        with self._lock:
+            held = {*self._held, *self._revoking}
+        self.on_partitions_lost([partition for partition in held if partition.topic in topics])
 
     def revoking_s(self) -> float | None:
         """Return seconds since the last revocation while partitions await their release; None if there are none."""

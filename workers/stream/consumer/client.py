@@ -12,6 +12,7 @@ def make_consumer(
     config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings, group: str
 ) -> KafkaConsumer:
     """Return a consumer without a subscription. Automatic commits and offset resets are off: other modules do both."""
+    config = {"metadata_max_age_ms": int(1_000 * pipeline.discovery_interval_s)} | config
     return KafkaConsumer(
         **config,
         group_id=group,

@@ -19,10 +19,10 @@ class Lag:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._fetching, self._assignment = fetching, assignment
 
-    def by_partition(self) -> dict[int, tuple[int, int]]:
-        """Return {partition number: (messages not done, end of the log)} for partitions where both are known."""
+    def by_partition(self) -> dict[str, tuple[int, int]]:
+        """Return {TOPIC:PARTITION: (messages not done, end of the log)} for partitions where both are known."""
         return {
-            progress.partition.partition: known
+            progress.name: known
             for progress in self._assignment.assigned()
             if (known := self._lag_and_end(progress)) is not None
         }

@@ -25,6 +25,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from kafka import KafkaConsumer
+from kafka.errors import KafkaTimeoutError, RetriableError  # pyright: ignore[reportAttributeAccessIssue]
+from kafka.protocol.consumer import OffsetFetchRequest  # pyright: ignore[reportAttributeAccessIssue]
 from kafka.structs import MemberState, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
 from labelstream.workers.stream.consumer.assignor import Assignor
@@ -67,6 +69,28 @@ class Membership:
     def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
         """Return the group's committed offsets where they exist, in one request. Raises KafkaError."""
         return {partition: offset for partition, (offset, _) in self.notes(partitions, timeout_ms).items()}
+
+    def has_offsets(self, timeout_ms: int) -> bool:
+        """Does the group have any committed offset, in whatever topic? Raises KafkaError."""
+        coordinator, manager = self._coordinator, self._coordinator._manager
+        if not coordinator.ensure_coordinator_ready(timeout_ms=timeout_ms):
+            raise KafkaTimeoutError
+        request = manager.call_soon(self._all_offsets)
+        try:
+            coordinator._net.run(manager.wait_for, request, timeout_ms)
+        except RetriableError as error:
+            raise KafkaTimeoutError from error
+        return bool(request.value)
+
+    async def _all_offsets(self) -> Any:
+        """The group's offsets in all topics. kafka-python 3.0.12 builds no such request for a consumer."""
+        coordinator, group = self._coordinator, self._coordinator.group_id
+        groups = [OffsetFetchRequest.OffsetFetchRequestGroup(group_id=group, topics=None)]
+        request = OffsetFetchRequest(
+            group_id=group, topics=None, groups=groups, require_stable=True, min_version=2, max_version=8
+        )
+        response = await coordinator._manager.send(request, node_id=coordinator.coordinator())
+        return coordinator._handle_offset_fetch_response(response)
 
     def notes(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, tuple[int, str]]:
         """Return offsets and their metadata; otherwise as `committed`."""

@@ -20,10 +20,10 @@ class Log(NamedTuple):
 
 
 def starts_at_end(start_from: StartFrom, committed: Iterable[int | None]) -> bool:
-    """Do partitions without an offset start at their end? `committed`: the group's offsets in the whole topic.
+    """Do partitions without an offset start at their end? `committed`: the group's offsets in all input topics.
 
-    `latest` applies to a new group only. If the group has an offset in any partition, a partition without one was
-    added later or its offset has expired: starting at its end would lose messages.
+    `latest` applies to a new group only. If the group has an offset in any partition, a topic or partition without one
+    was added later or its offset has expired: starting at its end would lose messages.
     """
     return start_from == "latest" and all(offset is None for offset in committed)
 
@@ -35,17 +35,21 @@ def next_offset(log: Log, committed: int | None, at_end: bool) -> int:
     return max(committed, log.start)
 
 
-def why_no_offset(log: Log, others: bool, seen: bool, young: bool) -> str:
+def why_no_offset(log: Log, others: Literal["partitions", "topics"] | None, recreated: bool, young: bool) -> str:
     """Return why the group has no offset here, as a log text. Brokers do not tell that an offset has expired.
 
-    `others`: the group has offsets in other partitions of the topic; `seen`: this process saw an offset of the group;
-    `young`: all messages are younger than any expired offset.
+    `others`: where else the group has offsets: in other partitions of the topic, or in other input topics only;
+    `recreated`: this process saw an offset of the group in the topic, which has none now; `young`: all
+    messages are younger than any expired offset.
     """
-    if not others and seen:
+    if recreated:
         return "the group's offsets in this topic are gone: the topic was recreated"
     if young:
-        return "partitions are new to the group" if others else "the group is new"
-    if not others:
+        new = {"partitions": "partitions are new to the group", "topics": "the topic is new to the group"}
+        return new.get(others or "", "the group is new")
+    if others == "topics":
+        return "the group has offsets in other topics: this topic is new, or its offsets have expired"
+    if others is None:
         return "the group has no offset in this topic: it is new, or its offsets have expired"
     if log.start == 0:
         return "the group has offsets in other partitions: this one was added, or its offset has expired"

@@ -20,6 +20,7 @@ from labelstream.workers.stream.consumer.membership import Membership
 from labelstream.workers.stream.consumer.offset_committer import OffsetCommitter
 from labelstream.workers.stream.consumer.skip import CorruptBatchSkip
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory, StartOffsets
+from labelstream.workers.stream.consumer.subscription import Subscription
 from labelstream.workers.stream.crash_isolation.partition_hold import PartitionHold
 from labelstream.workers.stream.crash_isolation.suspects import Lives
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
@@ -49,14 +50,16 @@ class RecordSource:
         self.assignment = PartitionAssignment(self._assigned)
         self._membership = Membership(consumer, lambda: self.assignment.revoking_s() is not None)
         self._fetching = Fetching(consumer, settings.limits.max_batch_bytes)
-        self._starting = StartOffsets(consumer, settings, self._membership, self._history)
         self.committer = OffsetCommitter(consumer, self._membership, self.assignment, self._stats)
         self.lag = Lag(consumer, self._fetching, self.assignment)
         self.corrupt_skip = CorruptBatchSkip(consumer, self.assignment)
         self.partition_hold = PartitionHold(
             consumer, self._membership, self._fetching, self.assignment, lives or Lives(), self.lag.behind
         )
-        consumer.subscribe([settings.input], listener=self.assignment)
+        self.subscription = Subscription(consumer, settings.inputs, self.assignment)
+        self._starting = StartOffsets(
+            consumer, settings, self._membership, self._history, lambda: self.subscription.topics
+        )
 
     def poll(
         self, timeout_ms: int, paused: bool, max_records: int | None = None, room: PollBudget | None = None
@@ -87,15 +90,19 @@ class RecordSource:
                 time.sleep(timeout_ms / 1000)
             return []
         except OffsetOutOfRangeError as error:
-            self._stats.add(offset_jumps=len(self._begin_anew(self._starting.jump(dict(error.args[0])))))
+            # Not of a topic that was deleted and created again, whose old partitions this worker still has to release.
+            lost = {place: offset for place, offset in error.args[0].items() if self.assignment.get(place) is not None}
+            if lost:
+                self._stats.add(offset_jumps=len(self._begin_anew(self._starting.jump(lost))))
             return []
         except KafkaError as error:
             raise StreamError(f"poll failed ({type(error).__name__}: {error})") from error
         # During a join, partitions of a lost membership may still be assigned.
         if not self._membership.joining() and self.assignment.is_stale(self._membership.losses):
             raise StreamError("the group removed this worker while it was rejoining")
-        if not self._history.seen:
-            self._history.seen = any(self._fetching.position(partition) is not None for partition in assigned)
+        if self.subscription.deleted:
+            self.subscription.release()
+        self._note_history(assigned)
         self._halt_corrupt()
         self.partition_hold.begin()
         found = [(self.assignment.get(partition), records) for partition, records in polled.items()]
@@ -143,6 +150,14 @@ class RecordSource:
         self._membership.forget_offsets()
         self.partition_hold.hold(assigned)
         return self._membership.losses
+
+    def _note_history(self, assigned: set[TopicPartition]) -> None:
+        history, topics = self._history, self.subscription.topics
+        if not topics:
+            history.waited = history.waited or self.subscription.waits()
+        elif topics - history.seen:
+            known = {partition for partition in assigned if self._fetching.position(partition) is not None}
+            history.seen |= {partition.topic for partition in known}
 
     def _begin_anew(self, offsets: Offsets) -> Offsets:
         """Forget the old progress of partitions whose `offsets` this worker has just committed."""

@@ -2,7 +2,7 @@
 
 Kafka's own reset policy is off: that policy cannot tell a new group from an added partition or an expired offset.
 
-For `start_from: latest`, the member that owns the first partition decides for the whole topic with one commit of all
+For `start_from: latest`, the member that owns the first partition decides for all input topics with one commit of all
 partitions, and the other members wait. If each member decided for its own partitions, the second member would find
 offsets of the first and no longer see a new group. Only a committed decision counts, and the group's generation fences
 the commit, so that two members never decide.
@@ -10,9 +10,9 @@ the commit, so that two members never decide.
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import KafkaConsumer
@@ -39,19 +39,31 @@ FORGET_AFTER_MS = 86_400_000  # earliest expiry: old brokers keep offsets of emp
 
 @dataclass
 class GroupHistory:
-    """`seen`: this process saw an offset of the group in the input topic. Kept when a consumer is replaced."""
+    """Kept when a consumer is replaced. `seen`: topics in which this process saw an offset of the group.
 
-    seen: bool = False
+    `waited`: this process ran while no input topic existed, so that topics are new and not a new group's backlog.
+    """
+
+    seen: set[str] = field(default_factory=set)
+    waited: bool = False
 
 
 class StartOffsets:
-    """Seeks and commits with `consumer`. Use from the thread that polls. `history` belongs to the worker."""
+    """Seeks and commits with `consumer`. Use from the thread that polls. `history` belongs to the worker.
+
+    `topics`: the input topics that exist now.
+    """
 
     def __init__(
-        self, consumer: KafkaConsumer, settings: PipelineSettings, membership: Membership, history: GroupHistory
+        self,
+        consumer: KafkaConsumer,
+        settings: PipelineSettings,
+        membership: Membership,
+        history: GroupHistory,
+        topics: Callable[[], Collection[str]],
     ) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
-        self._settings, self._membership, self._history = settings, membership, history
+        self._settings, self._membership, self._history, self._topics = settings, membership, history, topics
         self._waiting = False
 
     def begin(self, missing: Collection[TopicPartition]) -> Offsets:
@@ -63,27 +75,30 @@ class StartOffsets:
             return self._begin(missing)
 
     def _begin(self, missing: Collection[TopicPartition]) -> Offsets:
-        numbers = self._consumer.partitions_for_topic(self._settings.input)
-        partitions = sorted({*missing, *(TopicPartition(self._settings.input, number) for number in numbers)})
+        start_from, history = self._settings.start_from, self._history
+        partitions = sorted({*missing, *self._partitions()})
         try:
             committed = self._membership.committed(partitions, REQUEST_MS)
+            new = starts_at_end(start_from, committed.values()) and not self._membership.has_offsets(REQUEST_MS)
         except KafkaTimeoutError:  # for example an open transaction with offsets of this group
             logger.info("the group's offsets cannot be read yet; retrying")
             return {}
-        self._history.seen = self._history.seen or bool(committed)
-        new = starts_at_end(self._settings.start_from, committed.values())
+        seen_before = frozenset(history.seen)
+        history.seen |= {tp.topic for tp in committed}
         if new and partitions[0] not in self._consumer.assignment():
             self._wait_for(partitions[0])
             return {}
         # Another member may have committed offsets in the meantime.
         logs = self._logs(partitions if new else [tp for tp in missing if tp not in committed])
-        at_end = new and not self._history.seen
+        at_end = new and not history.seen and not history.waited
         offsets = {tp: next_offset(log, None, at_end) for tp, log in logs.items()}
-        recreated = self._history.seen and not committed
-        young = self._young(logs) if not recreated else {tp for tp, log in logs.items() if log.end == 0}
+        with_offsets = {tp.topic for tp in committed}
+        recreated = seen_before - with_offsets
+        young = self._young({tp: log for tp, log in logs.items() if tp.topic not in recreated})
+        young |= {tp for tp, log in logs.items() if log.end == 0}
         if not self._commit_and_seek(offsets, missing):
             return {}
-        by_reason: dict[tuple[str, bool], dict[int, Log]] = {}
+        by_reason: dict[tuple[str, str, bool], dict[int, Log]] = {}
         for tp, log in logs.items():
             logger.debug(
                 "%s:%d starts at offset %d",
@@ -91,14 +106,20 @@ class StartOffsets:
                 offsets[tp],
                 extra=log_fields(tp, offsets[tp]),
             )
-            why = why_no_offset(log, bool(committed), self._history.seen, tp in young)
-            by_reason.setdefault((why, tp in young), {})[tp.partition] = log
-        for (why, harmless), those_logs in by_reason.items():
-            level = logging.INFO if harmless else logging.WARNING
-            text, topic = start_effect(those_logs, at_end, harmless), self._settings.input
+            others = "partitions" if tp.topic in with_offsets else "topics" if committed else None
+            why = why_no_offset(log, others, tp.topic in recreated, tp in young)
+            by_reason.setdefault((tp.topic, why, tp in young), {})[tp.partition] = log
+        for (topic, why, harmless), those_logs in by_reason.items():
+            level, text = logging.INFO if harmless else logging.WARNING, start_effect(those_logs, at_end, harmless)
             logger.log(level, "%s: %s: it %s", topic, why, text, extra={"topic": topic})
-        self._history.seen = True
+        history.seen |= {tp.topic for tp in logs}
         return offsets
+
+    def _partitions(self) -> Iterator[TopicPartition]:
+        """All partitions of the input topics."""
+        for topic in self._topics():
+            for number in self._consumer.partitions_for_topic(topic) or ():
+                yield TopicPartition(topic, number)
 
     def jump(self, lost: Offsets) -> Offsets:
         """Resume at offsets by `on_offset_out_of_range`. `lost`: this worker's offsets that are not in their logs.

@@ -20,6 +20,7 @@ from labelstream.workers.stream.stats import Stats
 
 logger = logging.getLogger(__name__)
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0  # before the next transaction after a failed one
+DELETED_S = 5.0  # kafka-python repeats the offsets of a deleted topic without end
 ABORT_SHARE = 2 / 3  # of the transaction timeout: leaves time for a new producer to abort at the brokers
 
 
@@ -186,7 +187,8 @@ class ExactlyOnce:
 
     def _conclude(self, outcome: "Future[None]") -> list[MicroBatch] | None:
         if not outcome.done():
-            if self._clock() > self._open.closed_at + self._commit_timeout_s:
+            timeout_s = DELETED_S if self._open.is_revoked() else self._commit_timeout_s
+            if self._clock() > self._open.closed_at + min(timeout_s, self._commit_timeout_s):
                 self._doubt("a transaction was not committed in time")
             return None
         try:

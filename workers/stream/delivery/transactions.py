@@ -177,11 +177,10 @@ class TransactionalProducer(BrokersView):
         for topic in written_topics(settings):
             for number in producer.partitions_for(topic) or ():
                 producer._transaction_manager.maybe_add_partition_to_transaction(TopicPartition(topic, number))
-        # Also waits until the partitions are added, because these requests go first.
-        is_commit = self._last.was_committed
-        offsets = {} if is_commit else as_kafka({TopicPartition(settings.input, 0): 0})
-        producer.send_offsets_to_transaction(offsets, ConsumerGroupMetadata(self._group))
-        producer.commit_transaction() if is_commit else producer.abort_transaction()
+        # Adds the group's partition of __consumer_offsets. Also waits until the partitions are added, because these
+        # requests go first.
+        producer.send_offsets_to_transaction({}, ConsumerGroupMetadata(self._group))
+        producer.commit_transaction() if self._last.was_committed else producer.abort_transaction()
 
     def _finish(
         self,

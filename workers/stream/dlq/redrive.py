@@ -1,7 +1,7 @@
 """Redrive: choose which dead letters to send again, rebuild their records, and split them into transactions."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,10 +14,9 @@ from labelstream.schemas.dead_letter import UNREAD
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, TopicSettings
-from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter, PartitionOffset, record_to_redrive
 from labelstream.workers.stream.dlq.ledger import RedriveLedger
-from labelstream.workers.stream.dlq.redrive_transactions import Pair
+from labelstream.workers.stream.dlq.redrive_transactions import Redriven
 from labelstream.workers.stream.dlq.source_records import SourceRecords
 
 CHUNK_LETTERS, CHUNK_BYTES = 500, 8 * 1024 * 1024  # limits of one transaction
@@ -35,12 +34,23 @@ class Refusal(StrEnum):
 
 
 class Target(NamedTuple):
-    """Destination of a redrive. `home`: required source topic of the dead letters; None: any."""
+    """A destination of a redrive."""
 
     topic: str
     partitions: int
     max_bytes: int
-    home: str | None
+
+
+class Targets(NamedTuple):
+    """Destinations of a redrive: `by_source` has one for each source topic; `to`, if given, takes all dead letters."""
+
+    by_source: Mapping[str, Target]
+    to: Target | None = None
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of the largest record that a destination takes."""
+        return max(target.max_bytes for target in (*self.by_source.values(), *([self.to] if self.to else [])))
 
 
 @dataclass
@@ -58,48 +68,52 @@ class Report:
             examples.append(letter.place)
 
 
-def describe_target(config: dict[str, Any], kafka: KafkaSettings, topic: str, home: str | None) -> Target:
-    """Read the destination topic, which must exist. Raises StartError."""
+def describe_targets(config: dict[str, Any], kafka: KafkaSettings, topics: Sequence[str], to: str | None) -> Targets:
+    """Read the destinations, which must exist: `to` if given, else the source topics. Raises StartError."""
     with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
-        partitions = len(admin.describe_topics([topic])[0]["partitions"])
-        return Target(
-            topic, partitions, TopicSettings.read(admin, topic).max_message_bytes() or DEFAULT_MAX_BYTES, home
-        )
+        found = {
+            told["name"]: Target(
+                told["name"],
+                len(told["partitions"]),
+                TopicSettings.read(admin, told["name"]).max_message_bytes() or DEFAULT_MAX_BYTES,
+            )
+            for told in admin.describe_topics([to] if to else list(topics))
+        }
+    return Targets({}, found[to]) if to else Targets(found)
 
 
 def redrive(
     letters: Iterable[DeadLetter],
-    target: Target,
+    targets: Targets,
     ledger: RedriveLedger,
     origins: SourceRecords,
-    send: Callable[[list[Pair]], None],
+    send: Callable[[list[Redriven]], None],
     report: Report,
     limit: int | None,
 ) -> None:
     """Pass up to `limit` dead letters to `send`, in chunks. `report` counts sent and refused ones."""
-    pairs = islice(_passing(letters, target, ledger, origins, report), limit)
-    for chunk in _chunks(pairs):
+    redriven = islice(_passing(letters, targets, ledger, origins, report), limit)
+    for chunk in _chunks(redriven):
         send(chunk)
         report.sent += len(chunk)
 
 
 def _passing(
-    letters: Iterable[DeadLetter], target: Target, ledger: RedriveLedger, origins: SourceRecords, report: Report
-) -> Iterator[Pair]:
+    letters: Iterable[DeadLetter], targets: Targets, ledger: RedriveLedger, origins: SourceRecords, report: Report
+) -> Iterator[Redriven]:
     for letter in letters:
-        made = _judge(letter, target, ledger, origins)
+        made = _judge(letter, targets, ledger, origins)
         if isinstance(made, Refusal):
             report.refuse(made, letter)
         else:
-            yield letter.record, made
+            yield made
 
 
-def _judge(
-    letter: DeadLetter, target: Target, ledger: RedriveLedger, origins: SourceRecords
-) -> ProducerRecord | Refusal:
+def _judge(letter: DeadLetter, targets: Targets, ledger: RedriveLedger, origins: SourceRecords) -> Redriven | Refusal:
     if letter.record in ledger:
         return Refusal.ALREADY
-    if target.home is not None and letter.topic != target.home:
+    target = targets.to or targets.by_source.get(letter.topic)
+    if target is None:
         return Refusal.ELSEWHERE
     if letter.omitted == UNREAD:
         return Refusal.UNREAD
@@ -109,15 +123,15 @@ def _judge(
     # Same partition as the source record: its producer may use another partitioner.
     same_topic = letter.topic == target.topic and 0 <= letter.partition < target.partitions
     made = record_to_redrive(letter, original, letter.partition if same_topic else None)
-    return Refusal.TOO_LARGE if made.size() > target.max_bytes else made
+    return Refusal.TOO_LARGE if made.size() > target.max_bytes else Redriven(letter.record, target.topic, made)
 
 
-def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    chunk: list[Pair] = []
+def _chunks(redriven: Iterable[Redriven]) -> Iterator[list[Redriven]]:
+    chunk: list[Redriven] = []
     size = 0
-    for pair in pairs:
-        chunk.append(pair)
-        size += pair[1].size()
+    for one in redriven:
+        chunk.append(one)
+        size += one.record.size()
         if len(chunk) >= CHUNK_LETTERS or size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

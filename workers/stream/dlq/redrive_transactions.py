@@ -7,7 +7,7 @@ redrive's open transaction and fences a running redrive. Then the ledger is read
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
@@ -24,17 +24,24 @@ from labelstream.workers.stream.producer.producers import call_with_timeout, end
 from labelstream.workers.stream.producer.send_errors import FENCED
 
 ABORT_TIMEOUT_S = 10.0
-Pair = tuple[ConsumerRecord, ProducerRecord]  # (dead letter, record to send)
+
+
+class Redriven(NamedTuple):
+    """A dead letter, with the record to send to the topic `to`."""
+
+    letter: ConsumerRecord
+    to: str
+    record: ProducerRecord
 
 
 class Redriver:
     """Sends each chunk in one transaction of at most `timeout_s`. Made by `redriving`."""
 
-    def __init__(self, producer: KafkaProducer, ledger: str, to: str, timeout_s: float) -> None:
-        self._producer, self._ledger, self._to, self._timeout_s = producer, ledger, to, timeout_s
+    def __init__(self, producer: KafkaProducer, ledger: str, timeout_s: float) -> None:
+        self._producer, self._ledger, self._timeout_s = producer, ledger, timeout_s
         self._identity = identity(producer)
 
-    def send(self, chunk: Sequence[Pair]) -> None:
+    def send(self, chunk: Sequence[Redriven]) -> None:
         """Send and commit the whole chunk or nothing. After a StreamError, the redriver is unusable."""
         try:
             self._send(chunk)
@@ -53,13 +60,13 @@ class Redriver:
                 "all; run it again: dead letters in the ledger are not sent twice"
             ) from error
 
-    def _send(self, chunk: Sequence[Pair]) -> None:
+    def _send(self, chunk: Sequence[Redriven]) -> None:
         producer, acks = self._producer, []
         producer.begin_transaction()
-        for letter, record in chunk:
+        for letter, to, record in chunk:
             value = _NO_VALUE if record.value is None else record.value
-            acks.append(producer.send(self._to, value, record.key, record.headers, record.partition))
-            acks.append(producer.send(self._ledger, ledger_value(letter, self._to), ledger_key(letter)))
+            acks.append(producer.send(to, value, record.key, record.headers, record.partition))
+            acks.append(producer.send(self._ledger, ledger_value(letter, to), ledger_key(letter)))
         deadline = time.monotonic() + self._timeout_s
         for ack in acks:  # an expired batch does not fail the transaction, and flush() only logs the error
             ack.get(max(0.0, deadline - time.monotonic()))
@@ -73,7 +80,7 @@ class Redriver:
 
 @contextmanager
 def redriving(
-    config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, to: str, max_record_bytes: int
+    config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, max_record_bytes: int
 ) -> Iterator[tuple[Redriver, RedriveLedger]]:
     """The only redriver of a dead-letter topic, and the ledger before its start. Raises StartError."""
     transactional_id, ledger = f"labelstream-redrive-{dead_letter}", ledger_topic(dead_letter)
@@ -93,7 +100,7 @@ def redriving(
                     f"no broker initialized the transactional id {transactional_id} in "
                     f"{kafka.transaction_timeout_ms / 1000:.0f} s; look at the brokers' logs"
                 ) from None
-        yield Redriver(producer, ledger, to, kafka.transaction_timeout_ms / 1000), read_ledger(config, kafka, ledger)
+        yield Redriver(producer, ledger, kafka.transaction_timeout_ms / 1000), read_ledger(config, kafka, ledger)
         close_s = 5.0
     finally:
         end(producer, close_s)

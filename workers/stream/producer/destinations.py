@@ -2,6 +2,10 @@
 
 import time
 from collections.abc import Callable
+from zlib import crc32
+
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.structs import TopicPartition
 
 from labelstream.workers.records.routes import route_topics
 from labelstream.workers.settings import PipelineSettings
@@ -24,6 +28,7 @@ class Destinations:
         self._topics = written_topics(settings)
         self._result_topics = [settings.output, *route_topics(settings.route)]
         self._same_partition = settings.output_partition == "same"
+        self._several_inputs = len(settings.inputs.names) != 1
         self._look_at = 0.0
         self._known: dict[str, set[int]] = {}  # partitions by topic
         self._missing, self._missing_since = "", 0.0
@@ -38,14 +43,16 @@ class Destinations:
             self._producer.look_for(self._topics)
         return not self._missing
 
-    def in_order(self, topic: str, record: ProducerRecord, input_partition: int) -> ProducerRecord:
-        """`record`; if it has no key, with a partition of `topic` that keeps the order of the input partition.
+    def in_order(self, topic: str, record: ProducerRecord, source: ConsumerRecord | TopicPartition) -> ProducerRecord:
+        """`record`; if it has no key, with a partition of `topic` that keeps the order of the partition of `source`.
 
         Call after `ready_for`.
         """
         if record.key is not None or record.partition is not None:
             return record
-        return record._replace(partition=input_partition % len(self._known[topic]))
+        # The partitions 0 of many input topics would otherwise share one partition.
+        shift = crc32(source.topic.encode()) if self._several_inputs else 0
+        return record._replace(partition=(source.partition + shift) % len(self._known[topic]))
 
     def lacking(self) -> dict[str, str]:
         """The alarm for missing destinations; empty for TELL_S, in which the brokers may answer."""

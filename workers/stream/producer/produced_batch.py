@@ -53,9 +53,9 @@ class ProducedBatch:
         """Count the item's result. Without an answer, or without a record for it, the item counts as skipped."""
         tally = self.tally
         if answer is None or is_dropped:
-            tally.skipped[item.record.partition, item.skipped or ROUTE] += 1
+            tally.skipped[item.progress.name, item.skipped or ROUTE] += 1
         else:
-            tally.results[item.record.partition] += 1
+            tally.results[item.progress.name] += 1
         if answer is None:
             return
         abstained = answer.abstained
@@ -75,7 +75,7 @@ class ProducedBatch:
 
     def count_dead_letter(self, item: Item, reason: Reason) -> None:
         """Count the item's dead letter."""
-        self.tally.dead_letters[item.record.partition, reason.value] += 1
+        self.tally.dead_letters[item.progress.name, reason.value] += 1
         self.first_dead.setdefault(reason.value, place_of(item))
 
     def cut_short(self, refusal: RecordRefused) -> None:

@@ -137,7 +137,7 @@ class ResultSink:
             if item.progress.revoked:
                 continue
             if answer is None and not item.passes:
-                tally.skipped[item.record.partition, item.skipped] += 1
+                tally.skipped[item.progress.name, item.skipped] += 1
                 continue
             if answer is not None and value is None:
                 rejection = rejection_of(answer, item.model)
@@ -286,7 +286,7 @@ class ResultSink:
         return self.isolation.send(produced, topic, self._placed(topic, record, item), item)
 
     def _placed(self, topic: str, record: ProducerRecord, item: Item) -> ProducerRecord:
-        return self._destinations.in_order(topic, record, item.record.partition)
+        return self._destinations.in_order(topic, record, item.record)
 
     def _send_all(self, produced: ProducedBatch, topic: str, results: list[tuple[Item, ProducerRecord]]) -> None:
         try:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from kafka.structs import TopicPartition
 
+from labelstream.workers.stream.consumer.assignment import partition_name
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.monitor import PipelineMonitor
@@ -42,7 +43,9 @@ class AlarmRules:
         self._next_at = now + INTERVAL_S
         monitor, breaker = self._monitor, self._monitor.breaker
         halted = self._source.halted()
-        alarms = {f"halt {_place(partition)}": self._halt(partition, batch) for partition, batch in halted.items()}
+        alarms = {
+            f"halt {partition_name(partition)}": self._halt(partition, batch) for partition, batch in halted.items()
+        }
         if breaker.is_open:
             alarms["breaker"] = f"{breaker.alarm}; repair the model, or run `labelstream resume {self._name}`"
         if too_many := self._dead_share.alarm():
@@ -55,7 +58,7 @@ class AlarmRules:
             if self._peers.warns(idle_s):
                 what = "acknowledged" if peer.startswith("topic") else "answered"
                 alarms[peer] = f"{peer} has not {what} for more than {self._peers.warn_s:g} s; the pipeline waits"
-        alarms |= monitor.obstacles()
+        alarms |= monitor.obstacles() | self._source.subscription.alarms()
         for place, idle_s in self._partitions.idle_s({} if monitor.paused() else self._behind()).items():
             if self._partitions.warns(idle_s):
                 alarms[f"stall {place}"] = f"{place} has made no progress for more than {self._partitions.warn_s:g} s"
@@ -64,20 +67,16 @@ class AlarmRules:
     def _behind(self) -> dict[str, int]:
         """Records done of each partition that has a lag or an unknown lag, by partition."""
         return {
-            _place(progress.partition): progress.done
+            progress.name: progress.done
             for progress in self._source.assignment.assigned()
             if progress.halted is None and self._source.lag.behind(progress) != 0
         }
 
     def _halt(self, partition: TopicPartition, batch: CorruptBatch) -> str:
-        place = _place(partition)
+        place = partition_name(partition)
         behind = "OFFSET" if batch.end is None else batch.end
         where = f"from offset {batch.first} on" if batch.end is None else f"offsets {batch.first} to {batch.end - 1}"
         return (
             f"corrupt batch at {place}, {where} ({batch.problem}): the partition is halted; "
             f"`labelstream skip {self._name} {place}:{behind}` resumes behind the batch"
         )
-
-
-def _place(partition: TopicPartition) -> str:
-    return f"{partition.topic}:{partition.partition}"

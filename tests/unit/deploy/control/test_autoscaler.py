@@ -48,10 +48,11 @@ class System:
             "models": {"m": {"r": model_report(tokens=done * 32, busy_s=self.now)}},
         }
 
-    def read(self) -> dict[str, dict[int, Standing]]:
+    def read(self) -> dict[str, dict[str, Standing]]:
         if self.silent:
             raise StreamError("no broker")
-        return {"p": {number: Standing(int(self.now * 500), int(self.now * 2_000 / 6)) for number in range(6)}}
+        backlog = Standing(int(self.now * 500), int(self.now * 2_000 / 6))
+        return {"p": {f"in:{number}": backlog for number in range(6)}}
 
     def run(self, seconds: int) -> dict[str, int]:
         for _ in range(seconds):
@@ -119,8 +120,8 @@ def test_a_bug_leaves_everything_as_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     ids=str,
 )
 def test_the_worker_that_holds_a_partition_knows_it_better(own: Any, lag: int) -> None:
-    workers = {"w": pipeline_report(partitions={} if own is None else {3: own}), "other": pipeline_report()}
-    assert _backlog({3: Standing(100, 70)}, workers)[3].lag == lag
+    workers = {"w": pipeline_report(partitions={} if own is None else {"in:3": own}), "other": pipeline_report()}
+    assert _backlog({"in:3": Standing(100, 70)}, workers)["in:3"].lag == lag
 
 
 def test_http_requests_count_without_a_pipeline() -> None:

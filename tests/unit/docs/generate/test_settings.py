@@ -34,7 +34,7 @@ def test_keys_of_a_section_come_before_its_sections(page: str) -> None:
 @pytest.mark.parametrize(
     ("key", "facts"),
     [
-        ("pipelines.NAME.input", "Values: name. Required."),
+        ("pipelines.NAME.input", "Values: name, list of names or `{pattern}`. Required."),
         ("kafka.compression", "Values: `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default: `lz4`."),
         ("models.NAME.max_delay_ms", "Values: number from 0 to 10,000. Default: `5`."),
         ("models.NAME.replicas", "Values: whole number from 1 to 10,000 or `{min, max}`. Default: `{min: 1, max: 1}`."),

@@ -52,7 +52,7 @@ def test_labels_of_no_model_are_found() -> None:
     ("change", "key", "words"),
     [
         ({"route": [{"label": "a"}]}, "pipelines.feedback.route.0.topic", "is missing"),
-        ({"route": [{"topic": "in"}]}, "pipelines.feedback.route.0.topic", "in is the input of pipeline feedback"),
+        ({"route": [{"topic": "in"}]}, "pipelines.feedback.route.0.topic", "in is an input of the pipeline"),
         ({"route": [{"topic": "dlq"}]}, "pipelines.feedback.route.0.topic", "dlq is the dead-letter topic"),
         (
             {"route": [{"topic": "dlq.redriven"}]},
@@ -79,3 +79,36 @@ def test_wrong_rule_names_the_key_and_the_fix(change: dict[str, Any], key: str, 
 
 def test_output_may_be_a_target() -> None:
     load_settings(tree(route=[{"topic": "out", "label": "a"}, {"topic": None}]))
+
+
+def chain(**second: Any) -> dict[str, Any]:
+    """A pipeline that routes to `spam`, and a second one that reads `spam`."""
+    both = tree(route=[{"topic": "spam", "label": "spam"}], output_shape="enrich")
+    both["pipelines"]["second"] = {
+        "input": "spam",
+        "output": "out2",
+        "dead_letter": "dlq2",
+        "model": "sentiment",
+        **second,
+    }
+    return both
+
+
+def test_another_pipeline_may_read_a_routes_topic() -> None:
+    load_settings(chain())
+    load_settings(chain(input=["spam", "more"], output_shape="enrich", enrich_field="other"))
+
+
+@pytest.mark.parametrize(
+    ("second", "key", "words"),
+    [
+        ({"output": "in"}, "pipelines.feedback.input", "in gets the records of pipeline feedback back"),
+        ({"route": [{"topic": "in"}]}, "pipelines.feedback.input", "back from pipeline second in an endless loop"),
+        ({"output_shape": "enrich"}, "pipelines.second.enrich_field", "pipeline feedback adds to the records of spam"),
+    ],
+)
+def test_chain_through_a_route_is_checked(second: dict[str, Any], key: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(chain(**second))
+    assert caught.value.key == key
+    assert words in str(caught.value)

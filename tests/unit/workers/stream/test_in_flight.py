@@ -14,7 +14,7 @@ from tests.support.pipeline_bench import Bench, message
 
 
 def batch_of(records: int, weight: int = 0, answered: bool = False) -> Any:
-    return SimpleNamespace(records_by_partition=Counter({0: records}), weight=weight, answered=lambda: answered)
+    return SimpleNamespace(records_by_partition=Counter({"in:0": records}), weight=weight, answered=lambda: answered)
 
 
 def produced_of(batch: Any, rest: Any = None, acknowledged: bool = False) -> Any:
@@ -80,7 +80,7 @@ def test_aborted_batches_are_produced_before_any_other() -> None:
 
 def test_counts_are_of_all_in_flight() -> None:
     in_flight = in_flight_of(batch_of(1, 10, answered=True), batch_of(2, 20), batch_of(3, 30, answered=True))
-    assert (in_flight.weight(), in_flight.records_by_partition()) == (60, Counter({0: 6}))
+    assert (in_flight.weight(), in_flight.records_by_partition()) == (60, Counter({"in:0": 6}))
     assert in_flight.unanswered() == 1
 
 

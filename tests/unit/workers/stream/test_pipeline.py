@@ -35,7 +35,7 @@ def test_pressure_pauses_but_polling_goes_on(benches: Callable[..., Bench]) -> N
         bench.pipeline.run_once(True)
     assert len(bench.source.waiting) == 3
     assert bench.source.polls[2:] == [True] * (len(bench.source.polls) - 2)
-    assert bench.pipeline.monitor.in_flight() == {0: 2}
+    assert bench.pipeline.monitor.in_flight() == {"in:0": 2}
     bench.classifier.gate.set()
     bench.run_dry()
     assert len(bench.producer.results()) == 5
@@ -99,11 +99,11 @@ def test_as_much_is_in_flight_as_keeps_the_replicas_busy(
         bench.feed(message("a"), first=i)
     for _ in range(12):
         bench.pipeline.run_once(True)
-    assert bench.pipeline.monitor.in_flight() == {0: expected}
+    assert bench.pipeline.monitor.in_flight() == {"in:0": expected}
     bench.pipeline.set_target_in_flight(1_000_000)
     for _ in range(12):
         bench.pipeline.run_once(True)
-    assert bench.pipeline.monitor.in_flight() == {0: 10 if setting == "auto" else expected}
+    assert bench.pipeline.monitor.in_flight() == {"in:0": 10 if setting == "auto" else expected}
     bench.classifier.gate.set()
     bench.run_dry()
     assert len(bench.producer.results()) == 10

@@ -61,7 +61,7 @@ def test_each_part_is_what_it_says() -> None:
     bench.producer.hold = True
     bench.feed(message("a"))
     bench.feed(message("b", model="other"), first=1)
-    bench.turn_until(lambda: bench.pipeline.monitor.in_flight() == {0: 2})
+    bench.turn_until(lambda: bench.pipeline.monitor.in_flight() == {"in:0": 2})
     fast.answer()
     time.sleep(HELD_S)
     slow.answer()
@@ -107,7 +107,7 @@ def test_labels_are_bounded() -> None:
 
 
 def test_a_workers_numbers_are_plain_data() -> None:
-    assert json.loads(json.dumps(worker_stats()))["by_partition"]["3"] == {
+    assert json.loads(json.dumps(worker_stats()))["by_partition"]["in:3"] == {
         "in": 4,
         "results": 1,
         "skipped": 0,

@@ -32,7 +32,7 @@ class FakePipeline:
         self.monitor = SimpleNamespace(
             oldest_s=lambda: self.oldest_s,
             paused=lambda: self.paused,
-            in_flight=lambda: Counter({0: self.in_flight}),
+            in_flight=lambda: Counter({"in:0": self.in_flight}),
         )
 
     def run_once(self, accept: bool) -> None:
@@ -63,7 +63,7 @@ class FakeRuns:
         self.pipeline = FakePipeline()
         self.alarms: dict[str, str] | None = None
         self.source = SimpleNamespace(
-            lag=SimpleNamespace(by_partition=lambda: {0: (3, 10), 1: (4, 10)}),
+            lag=SimpleNamespace(by_partition=lambda: {"in:0": (3, 10), "in:1": (4, 10)}),
             is_member=lambda: True,
             partition_hold=SimpleNamespace(take_back=self.take_back),
         )
@@ -291,6 +291,6 @@ def test_report_is_of_the_run(start: Callable[..., Bench]) -> None:
     stats = bench.worker.stats()
     assert stats["alarms"] == ["paused"]
     assert (stats["worker"], stats["state"]) == ("w", "paused")
-    assert (stats["lag"], stats["partitions"]) == (7, {0: (3, 10), 1: (4, 10)})
-    assert (stats["in_flight"], stats["in_flight_by_partition"]) == (5, {0: 5})
+    assert (stats["lag"], stats["partitions"]) == (7, {"in:0": (3, 10), "in:1": (4, 10)})
+    assert (stats["in_flight"], stats["in_flight_by_partition"]) == (5, {"in:0": 5})
     assert stats["cpu_s"] > 0

@@ -53,8 +53,8 @@ def test_next_commands_can_be_pasted(run: Run) -> None:
     ("arguments", "part"),
     [
         (("--bootstrap-servers", "localhost"), "kafka.bootstrap_servers: must be HOST:PORT"),
-        (("--input", "a b"), "pipelines.a-b.input: must be of letters"),
-        (("--input", "a.labels"), "output is the input topic"),
+        (("--input", "a b"), "pipelines.a-b.input: 'a b' is not a topic's name"),
+        (("--input", "a.labels"), "output is an input topic"),
         (("--model", "./none"), "none: no such directory"),
         (("none/labelstream.yaml",), "none/labelstream.yaml: cannot be written (No such file or directory"),
     ],

@@ -12,8 +12,8 @@ from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.broker.connection import IN_MEMORY_API
 from labelstream.workers.stream.dlq import ledger, query, redrive, redrive_transactions
 from labelstream.workers.stream.dlq.ledger import RedriveLedger
-from labelstream.workers.stream.dlq.redrive import Target
-from labelstream.workers.stream.dlq.redrive_transactions import Pair
+from labelstream.workers.stream.dlq.redrive import Target, Targets
+from labelstream.workers.stream.dlq.redrive_transactions import Redriven
 from tests.support.dead_letters import ledger_of, letter
 from tests.unit.deploy.cli.conftest import Ended, Run, fails
 
@@ -29,19 +29,19 @@ class Brokers:
         self.sent: list[tuple[str, int]] = []
         self.error: StreamError | None = None
         self.has_ledger = False
+        self.inputs = ["in"]
 
     @contextmanager
     def redriving(
-        self, config: Any, kafka: Any, dead_letter: str, to: str, max_bytes: int
+        self, config: Any, kafka: Any, dead_letter: str, max_bytes: int
     ) -> Iterator[tuple[Any, RedriveLedger]]:
         assert (dead_letter, max_bytes) == ("dlq", 10_000)
-        self.to = to
         yield self, self.redriven
 
-    def send(self, chunk: Sequence[Pair]) -> None:
+    def send(self, chunk: Sequence[Redriven]) -> None:
         if self.error is not None:
             raise self.error
-        self.sent += [(self.to, record.offset) for record, _ in chunk]
+        self.sent += [(one.to, one.letter.offset) for one in chunk]
 
     def ensure_ledger(self, config: Any, kafka: Any, topic: str) -> bool:
         created, self.has_ledger = not self.has_ledger, True
@@ -57,10 +57,15 @@ def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
     def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[None]:
         yield
 
+    def describe(config: Any, kafka: Any, topics: list[str], to: str | None) -> Targets:
+        found = {topic: Target(topic, 2, 10_000) for topic in topics}
+        return Targets({}, found[to]) if to else Targets(found)
+
     monkeypatch.setattr(command, "connect", lambda kafka: Broker(kafka, made.config))
     monkeypatch.setattr(command, "require_topic", lambda broker, topic, right: None)
     monkeypatch.setattr(command, "reader", reader)
-    monkeypatch.setattr(redrive, "describe_target", lambda config, kafka, to, home: Target(to, 2, 10_000, home))
+    monkeypatch.setattr(command, "read_now", lambda broker, pipeline: made.inputs)
+    monkeypatch.setattr(redrive, "describe_targets", describe)
     monkeypatch.setattr(query, "bounds_of", lambda config, kafka, consumer, wanted: {})
     monkeypatch.setattr(query, "find_letters", lambda kafka, consumer, bounds, wanted: iter(LETTERS))
     monkeypatch.setattr(ledger, "peek_ledger", lambda config, kafka, topic: made.redriven)
@@ -83,6 +88,13 @@ def test_redrive_skips_letters_in_the_ledger(redriven: Callable[..., Ended], bro
         "1 not sent: made of another topic's records (--to sends them) (0:3)",
         "1 not sent: redriven already (0:1)",
     ]
+
+
+def test_letters_go_back_to_their_topics(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+    brokers.inputs = ["in", "other"]
+    ended = redriven("--yes")
+    assert brokers.sent == [("in", 2), ("other", 3)]
+    assert "2 dead letters sent to their input topics" in ended.err
 
 
 def test_dry_run_sends_nothing(redriven: Callable[..., Ended], brokers: Brokers) -> None:

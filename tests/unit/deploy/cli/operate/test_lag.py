@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kafka.structs import TopicPartition
 
 from labelstream.deploy.cli.operate import lag as module
 from labelstream.deploy.cli.operate.lag import PipelineLag
+from labelstream.workers.records.inputs import InputTopics
 from labelstream.workers.stream.broker.positions import Position
 from labelstream.workers.stream.consumer.offset_reset import Log
 from tests.unit.deploy.cli.conftest import Run, fails
@@ -28,8 +30,10 @@ def tell(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def behind(name: str = "feedback", members: int = 2) -> PipelineLag:
-    at = {0: Position(Log(0, 150), 100, 100), 1: Position(Log(30, 90), 10, 30), 2: Position(Log(0, 7), None, 0)}
-    return PipelineLag(name, "in", f"labelstream-{name}", members, at, {0: 12.34, 1: 7_300.0})
+    places = [TopicPartition("in", number) for number in range(3)]
+    found = Position(Log(0, 150), 100, 100), Position(Log(30, 90), 10, 30), Position(Log(0, 7), None, 0)
+    at, ages = dict(zip(places, found, strict=True)), {places[0]: 12.34, places[1]: 7_300.0}
+    return PipelineLag(name, InputTopics(("in",)), f"labelstream-{name}", members, at, ages)
 
 
 def test_each_partition_is_a_row_with_total_last(
@@ -54,8 +58,8 @@ def test_each_partition_is_a_row_with_total_last(
 def test_nothing_is_cut_in_80_columns(run: Run, write_config: WriteConfig, tell: Callable[..., None]) -> None:
     far = 10**17
     name = "feedback-" * 5 + "north"
-    at = {number: Position(Log(0, far * 2), far + number, far + number) for number in range(3)}
-    tell(PipelineLag(name, "t" * 249, "g" * 249, 0, at, {}))
+    at = {TopicPartition("t" * 249, n): Position(Log(0, far * 2), far + n, far + n) for n in range(3)}
+    tell(PipelineLag(name, InputTopics(("t" * 249,)), "g" * 249, 0, at, {}))
     path = write_config("  feedback:", f"  {name}:")
     ended = run("lag", "-c", path)
     whole = "".join(ended.out.split())
@@ -67,7 +71,9 @@ def test_nothing_is_cut_in_80_columns(run: Run, write_config: WriteConfig, tell:
 def test_stopped_pipeline_and_truncated_log_are_noted(
     run: Run, write_config: WriteConfig, tell: Callable[..., None]
 ) -> None:
-    tell(PipelineLag("feedback", "in", "g", 0, {0: Position(Log(0, 5), 9, 9)}, {}))
+    tell(
+        PipelineLag("feedback", InputTopics(("in",)), "g", 0, {TopicPartition("in", 0): Position(Log(0, 5), 9, 9)}, {})
+    )
     ended = run("lag", "-c", write_config(), "feedback")
     assert ended.out.startswith(
         "feedback: 0 messages behind\n  topic in; group g, no members: the pipeline does not run\n"
@@ -76,15 +82,34 @@ def test_stopped_pipeline_and_truncated_log_are_noted(
     assert "partition 0: the committed offset is after the end" in ended.out
 
 
+def test_several_topics_are_named_in_each_row(run: Run, write_config: WriteConfig, tell: Callable[..., None]) -> None:
+    at = {TopicPartition(topic, 0): Position(Log(0, 5), 4, 4) for topic in ("chat", "mail")}
+    tell(PipelineLag("feedback", InputTopics(("chat", "gone", "mail")), "g", 1, at, {}))
+    assert [line.rstrip() for line in run("lag", "-c", write_config()).out.splitlines()] == [
+        "feedback: 2 messages behind",
+        "  topics chat, mail; group g, 1 member",
+        "partition  committed  end  lag  oldest",
+        "   chat:0          4    5    1       -",
+        "   mail:0          4    5    1       -",
+        "    total                    2       -",
+        "  topic gone does not exist",
+    ]
+
+
+def test_pattern_without_topic_is_named(run: Run, write_config: WriteConfig, tell: Callable[..., None]) -> None:
+    tell(PipelineLag("feedback", InputTopics((), "x.*"), "g", 0, {}, {}))
+    assert "  no topic matches x.*; group g, no members" in run("lag", "-c", write_config()).out
+
+
 def test_json_has_all_numbers(run: Run, write_config: WriteConfig, tell: Callable[..., None]) -> None:
     tell(behind(), behind("other"))
     found = json.loads(run("lag", "-c", write_config(), "--json").out)
     assert list(found) == ["feedback"]
     partitions = found["feedback"].pop("partitions")
-    expected = {"topic": "in", "group": "labelstream-feedback", "members": 2, "lag": 117, "oldest_s": 7_300.0}
+    expected = {"topics": ["in"], "group": "labelstream-feedback", "members": 2, "lag": 117, "oldest_s": 7_300.0}
     assert found["feedback"] == expected
-    assert partitions["1"] == {"committed": 10, "start": 30, "end": 90, "lag": 60, "lost": 20, "oldest_s": 7_300.0}
-    assert (partitions["2"]["committed"], partitions["2"]["oldest_s"]) == (None, None)
+    assert partitions["in:1"] == {"committed": 10, "start": 30, "end": 90, "lag": 60, "lost": 20, "oldest_s": 7_300.0}
+    assert (partitions["in:2"]["committed"], partitions["in:2"]["oldest_s"]) == (None, None)
 
 
 def test_unknown_pipeline_and_missing_config_ask_no_broker(run: Run, write_config: WriteConfig, tmp_path: Path) -> None:

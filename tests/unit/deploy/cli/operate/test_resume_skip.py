@@ -85,7 +85,7 @@ def test_invalid_place_is_refused(run: Run, place: str) -> None:
         (("--to-earliest", "--to-latest"), "needs exactly one of --to-time"),
         (("--to-time", "yesterday", "--yes"), "'yesterday' is not a time"),
         (("--to-offset", "in:0", "--yes"), "is not TOPIC:PARTITION:OFFSET"),
-        (("--to-offset", "out:0:1", "--yes"), "out is not the input topic of the pipeline; give in"),
+        (("--to-offset", "out:0:1", "--yes"), "out is not an input topic of the pipeline; it reads in"),
     ],
 )
 def test_replay_checks_options_without_a_broker(

@@ -22,6 +22,18 @@ def test_pipeline_or_input_finds_the_pipeline(write_config: WriteConfig, name: s
     assert (to.topic, to.pipeline, to.settings.format) == (topic, found, "json")
 
 
+def test_pipeline_of_several_topics_needs_one_of_them(write_config: WriteConfig) -> None:
+    config = Path(write_config("input: in", "input: [in, more]"))
+    assert find_destination("feedback", None, config, "more").topic == "more"
+    assert find_destination("more", None, config).pipeline == "feedback"
+    with pytest.raises(ConfigError, match="--topic: is missing: pipeline feedback reads in, more; name the topic"):
+        find_destination("feedback", None, config)
+    with pytest.raises(ConfigError, match="--topic: other is not an input of pipeline feedback; it reads in, more"):
+        find_destination("feedback", None, config, "other")
+    with pytest.raises(ConfigError, match="--topic: has no effect: more is not a pipeline of a config; give in"):
+        find_destination("more", None, config, "in")
+
+
 def test_other_name_is_a_topic(write_config: WriteConfig, capsys: pytest.CaptureFixture[str]) -> None:
     config = Path(write_config())
     to = find_destination("feedbak", None, config)

@@ -9,8 +9,8 @@ from labelstream.workers.config_file import load_settings
 from tests.support.config_tree import tree
 
 
-def partitions(settings: Any, found: dict[str, int], wanted: int | None = None) -> dict[str, int]:
-    return {topic.name: topic.partitions for topic in plan(settings, found, wanted)}
+def partitions(settings: Any, found: dict[str, int], wanted: int | None = None, matched: Any = None) -> dict[str, int]:
+    return {topic.name: topic.partitions for topic in plan(settings, found, wanted, matched or {})}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,19 @@ def test_new_topics_follow_the_input(
     assert partitions(load_settings(tree(**pipeline)), found, wanted) == expected
 
 
+def test_outputs_follow_the_largest_of_several_inputs() -> None:
+    listed = load_settings(tree(input=["a", "b"]))
+    assert partitions(listed, {"a": 9}) == {"a": 9, "b": 6, "out": 9, "dlq": 9, "dlq.redriven": 1}
+    pattern = load_settings(tree(input={"pattern": "logs.*"}))
+    found = {"logs.a": 2, "logs.b": 8}
+    assert partitions(pattern, found, None, {"feedback": ["logs.a", "logs.b"]}) == {
+        "out": 8,
+        "dlq": 8,
+        "dlq.redriven": 1,
+    }
+    assert partitions(pattern, {}) == {"out": 6, "dlq": 6, "dlq.redriven": 1}
+
+
 def test_chain_of_pipelines_passes_partitions_on() -> None:
     config = tree(input="b", output="c", output_partition="same")
     first = {"input": "a", "output": "b", "dead_letter": "dlq", "model": "sentiment", "output_partition": "same"}
@@ -43,7 +56,7 @@ def test_plan_has_existing_topics_and_uses() -> None:
     config["pipelines"]["other"] = {"input": "out", "output": "end", "dead_letter": "dlq", "model": "sentiment"}
     settings = load_settings(config)
     assert topics_of_config(settings) == ["in", "out", "dlq", "end", "dlq.redriven"]
-    planned = {topic.name: topic for topic in plan(settings, {"in": 4, "out": 2}, None)}
+    planned = {topic.name: topic for topic in plan(settings, {"in": 4, "out": 2}, None, {})}
     assert planned["out"] == PlannedTopic("out", ("output of feedback", "input of other"), 2, True, False, 4)
     assert planned["dlq.redriven"].options(None) == {
         "num_partitions": 1,

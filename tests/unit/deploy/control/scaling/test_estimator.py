@@ -22,9 +22,9 @@ def readings(
     workers: dict[str, WorkerCounts] | None = None,
     replicas: dict[str, ReplicaCounts] | None = None,
 ) -> Readings:
-    backlog = (
-        None if ends is None else {number: Backlog(end, (lags or {}).get(number, 0)) for number, end in ends.items()}
-    )
+    backlog = None
+    if ends is not None:
+        backlog = {f"in:{number}": Backlog(end, (lags or {}).get(number, 0)) for number, end in ends.items()}
     return Readings(at, {"p": PipelineReadings(backlog, workers or {})}, {"m": replicas or {}})
 
 
@@ -61,6 +61,12 @@ def test_the_oldest_is_as_old_as_its_end_of_the_log() -> None:
     # All but the last 300 are done: they came within the last 30 s.
     assert see_all(*ends, readings(100, {0: 1_000}, {0: 300})).pipelines["p"].oldest_s == pytest.approx(29, abs=2)
     assert see_all(*ends, readings(100, {0: 1_000}, {0: 0})).pipelines["p"].oldest_s == 0
+
+
+def test_partition_of_deleted_topic_is_forgotten() -> None:
+    waiting = [readings(at, {0: 10, 1: 10}, {0: 5, 1: 5}) for at in range(20)]
+    found = see_all(*waiting, readings(20, {0: 10}, {0: 0})).pipelines["p"]
+    assert (found.oldest_s, found.waiting, list(found.lag)) == (0, 0, ["in:0"])
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 60)), min_size=1, max_size=200))

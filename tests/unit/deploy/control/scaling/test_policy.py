@@ -29,6 +29,7 @@ def pipeline(
     workers: int = 1,
 ) -> PipelineEstimate:
     lags = dict.fromkeys(range(24), lag // 24) if isinstance(lag, int) else lag
+    lags = {f"in:{number}": waiting for number, waiting in lags.items()}
     return PipelineEstimate(arrival, trend, lags, {}, {"m": COST}, worker_per_s, workers, stale)
 
 
@@ -126,7 +127,7 @@ def test_policy_caps_replicas_at_what_partitions_feed() -> None:
     skewed = pipeline(arrival=2_000, lag={0: 3_000_000, **dict.fromkeys(range(1, 24), 100)})
     decision = settled(skewed)
     assert decision.models["m"] <= 8  # 2 workers' 4 calls each: that partition's, and one for the rest
-    assert "partition 0" in decision.warnings["p"]
+    assert "partition in:0 has" in decision.warnings["p"]
     assert "can be kept busy" in decision.reasons["model-m"]
     assert settled(pipeline(arrival=2_000, lag=3_000_000)).warnings == {}
 

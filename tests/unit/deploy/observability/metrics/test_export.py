@@ -56,7 +56,7 @@ def test_gauges_have_the_last_value() -> None:
     found = Recorded()
     for samples in (board_samples(), board_samples()):
         Exporter(found.make).export(samples)
-    assert found.values["labelstream_lag_messages", "p", "0"] == 2
+    assert found.values["labelstream_lag_messages", "p", "in", "0"] == 2
     assert found.values["labelstream_workers", "p", "running"] == 1
     assert found.values["labelstream_workers", "q", "running"] == 0
     assert found.values["labelstream_model_replicas", "m"] == 0

@@ -11,7 +11,7 @@ from kafka.structs import TopicPartition
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import StartError, StreamError
 from labelstream.workers.stream.broker import backlog
-from labelstream.workers.stream.broker.backlog import AGAIN_S, PARTITIONS_S, BacklogProbe, Standing
+from labelstream.workers.stream.broker.backlog import AGAIN_S, BacklogProbe, Standing
 from labelstream.workers.stream.consumer.offset_reset import Log
 from tests.support.clock import Clock
 from tests.support.config_tree import tree
@@ -79,16 +79,16 @@ def probe(clock: Clock, admins: list[Admin]) -> BacklogProbe:
 
 
 def test_backlog_is_what_the_group_has_not_committed(probe: BacklogProbe) -> None:
-    assert probe.read() == {"feedback": {0: Standing(10, 6), 1: Standing(5, 5)}}
+    assert probe.read() == {"feedback": {"in:0": Standing(10, 6), "in:1": Standing(5, 5)}}
 
 
-def test_partitions_are_listed_once_a_minute(probe: BacklogProbe, admins: list[Admin], clock: Clock) -> None:
+def test_partitions_are_listed_in_discovery_interval(probe: BacklogProbe, admins: list[Admin], clock: Clock) -> None:
     probe.read()
     probe.read()
     assert admins[0].described == 1
-    clock.now += PARTITIONS_S
+    clock.now += 30
     admins[0].partitions = [0]
-    assert probe.read() == {"feedback": {0: Standing(10, 6)}}
+    assert probe.read() == {"feedback": {"in:0": Standing(10, 6)}}
 
 
 def test_broker_that_fails_is_left_alone_for_a_while(probe: BacklogProbe, admins: list[Admin], clock: Clock) -> None:
@@ -101,7 +101,7 @@ def test_broker_that_fails_is_left_alone_for_a_while(probe: BacklogProbe, admins
         probe.read()
     assert len(admins) == 1, "nobody was asked"
     clock.now += AGAIN_S
-    assert probe.read()["feedback"][0] == Standing(10, 6)
+    assert probe.read()["feedback"]["in:0"] == Standing(10, 6)
     probe.close()
     assert admins[1].closed
 

@@ -11,12 +11,21 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
 from labelstream.workers.stream.broker import positions as module
-from labelstream.workers.stream.broker.positions import Position, first_timestamps, positions, read_positions
+from labelstream.workers.stream.broker.positions import (
+    Position,
+    first_timestamps,
+    group_starts_at_end,
+    partitions_read,
+    positions,
+    read_positions,
+)
 from labelstream.workers.stream.consumer.offset_reset import Log
 from tests.support.clock import Clock
+from tests.support.decoding import pipeline
 
-LOGS = {0: Log(2, 10), 1: Log(0, 5)}
 ZERO, ONE = TopicPartition("in", 0), TopicPartition("in", 1)
+LOGS = {ZERO: Log(2, 10), ONE: Log(0, 5)}
+PIPELINE = pipeline(start_from="latest")
 
 
 @pytest.mark.parametrize(
@@ -25,20 +34,30 @@ ZERO, ONE = TopicPartition("in", 0), TopicPartition("in", 1)
     ids=str,
 )
 def test_lag_is_what_is_there_and_not_done(committed: int | None, next_: int, lag: int, lost: int) -> None:
-    found = positions(LOGS, {0: committed, 1: 5}, "earliest")
-    assert found[0] == Position(LOGS[0], committed, next_)
-    assert (found[0].lag, found[0].lost) == (lag, lost)
-    assert found[1].lag == 0
+    found = positions(LOGS, {ZERO: committed, ONE: 5}, at_end=False)
+    assert found[ZERO] == Position(LOGS[ZERO], committed, next_)
+    assert (found[ZERO].lag, found[ZERO].lost) == (lag, lost)
+    assert found[ONE].lag == 0
 
 
-def lags(committed: dict[int, int | None], start_from: Any) -> list[int]:
-    return [position.lag for position in positions(LOGS, committed, start_from).values()]
+def test_partition_without_offset_counts_from_its_start_offset() -> None:
+    committed = {ZERO: None, ONE: None}
+    assert [position.lag for position in positions(LOGS, committed, at_end=False).values()] == [8, 5]
+    assert [position.lag for position in positions(LOGS, committed, at_end=True).values()] == [0, 0]
 
 
-def test_partition_without_an_offset_counts_from_where_it_would_be_read() -> None:
-    assert lags({0: None, 1: None}, "earliest") == [8, 5]
-    assert lags({0: None, 1: None}, "latest") == [0, 0]
-    assert lags({0: None, 1: 5}, "latest") == [8, 0], "one decides for all"
+@pytest.mark.parametrize(
+    ("start_from", "elsewhere", "at_end"),
+    [("earliest", -1, False), ("latest", -1, True), ("latest", 3, False)],
+)
+def test_offset_in_any_topic_makes_latest_a_start(start_from: Any, elsewhere: int, at_end: bool) -> None:
+    class Everywhere:
+        def list_group_offsets(self, groups: dict[str, None]) -> dict[str, Any]:
+            assert groups == {"g": None}
+            return {"g": {TopicPartition("old", 0): SimpleNamespace(offset=elsewhere)}}
+
+    assert group_starts_at_end(Everywhere(), "g", start_from, {ZERO: None}) is at_end
+    assert group_starts_at_end(None, "g", start_from, {ZERO: 4}) is False
 
 
 class Admin:
@@ -60,13 +79,13 @@ class Admin:
 
     def list_partition_offsets(self, places: dict[TopicPartition, Any], isolation_level: Any) -> dict[Any, Any]:
         name = "start" if next(iter(places.values())) == OffsetSpec.EARLIEST else "end"
-        return {place: SimpleNamespace(offset=getattr(LOGS[place.partition], name)) for place in places}
+        return {place: SimpleNamespace(offset=getattr(LOGS[place], name)) for place in places}
 
 
 def test_brokers_tell_offsets_and_logs() -> None:
-    assert read_positions(Admin(), "in", "g", "latest") == {
-        0: Position(LOGS[0], 4, 4),
-        1: Position(LOGS[1], None, 0),
+    assert read_positions(Admin(), PIPELINE, "g") == {
+        ZERO: Position(LOGS[ZERO], 4, 4),
+        ONE: Position(LOGS[ONE], None, 0),
     }
 
 
@@ -74,17 +93,17 @@ def test_missing_right_on_the_group_names_it() -> None:
     admin = Admin()
     admin.refusals = (GroupAuthorizationFailedError(),)
     with pytest.raises(StartError, match=r"^no permission to see group g; grant DESCRIBE on it$"):
-        read_positions(admin, "in", "g", "latest")
+        read_positions(admin, PIPELINE, "g")
 
 
 def test_first_group_of_a_broker_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COORDINATOR_WAIT_S", 0.0)
     admin = Admin()
     admin.refusals = (CoordinatorNotAvailableError(),) * 3
-    assert read_positions(admin, "in", "g", "latest")[0].committed == 4
+    assert read_positions(admin, PIPELINE, "g")[ZERO].committed == 4
     admin.refusals = (CoordinatorNotAvailableError(),) * 100
     with pytest.raises(StartError, match="no broker coordinates group g"):
-        read_positions(admin, "in", "g", "latest")
+        read_positions(admin, PIPELINE, "g")
 
 
 @pytest.mark.parametrize(("code", "part"), [(3, "topic in does not exist"), (29, "grant DESCRIBE on it")])
@@ -92,7 +111,20 @@ def test_topic_that_is_not_seen_is_named(code: int, part: str) -> None:
     admin = Admin()
     admin.code = code
     with pytest.raises(StartError, match=part):
-        read_positions(admin, "in", "g", "latest")
+        read_positions(admin, PIPELINE, "g")
+
+
+def test_missing_topic_of_several_has_no_partitions() -> None:
+    class Two:
+        def describe_topics(self, topics: list[str]) -> list[dict[str, Any]]:
+            parts = [{"partition_index": 0}]
+            here = {"name": "b", "error_code": 0, "authorized_operations": None, "partitions": parts}
+            return [{**here, "name": "a", "error_code": 3, "partitions": []}, here][: len(topics)]
+
+    assert partitions_read(Two(), ["a", "b"]) == [TopicPartition("b", 0)]
+    assert partitions_read(None, []) == []
+    with pytest.raises(StartError, match="topic a does not exist"):
+        partitions_read(Two(), ["a"])
 
 
 class Consumer:

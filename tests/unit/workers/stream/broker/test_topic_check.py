@@ -43,6 +43,25 @@ def test_topics_that_serve_are_no_finding() -> None:
     assert sorted(admin.asked) == ["dlq", "in", "out", "unsure"], "each is asked for its settings once"
 
 
+def test_several_inputs_are_checked_together() -> None:
+    found = {"a": {"retention.ms": str(9 * DAY)}, "b": {}, "out": {}, "dlq": {}}
+    admin = FakeAdmin(found, partitions={"a": 2, "b": 4, "out": 3})  # type: ignore[arg-type]
+    said = found_by(admin, input=["a", "b", "gone"], output_partition="same", workers=7)
+    assert [(key, level, text[:60]) for key, level, text in said] == [
+        ("pipelines.p.input", logging.ERROR, "topic gone does not exist; create it with `labelstream topic"),
+        ("pipelines.p.output_partition", logging.ERROR, "same needs as many partitions in out (3) as in b (4); the pi"),
+        ("pipelines.p.workers", logging.INFO, "7, but the input topics have only 6 partitions: the other wo"),
+        ("pipelines.p.output", logging.INFO, "topic out keeps records for 7 d (retention.ms), the input to"),
+    ]
+
+
+def test_pattern_without_topic_is_a_warning() -> None:
+    admin = FakeAdmin({"out": {}, "dlq": {}})
+    text = "no topic matches logs.*; the pipeline waits until one is created"
+    assert found_by(admin, input={"pattern": "logs.*"}) == [("pipelines.p.input", logging.WARNING, text)]
+    assert check_of(FakeAdmin({"logs": {}, "out": {}, "dlq": {}}), input={"pattern": "logs.*"}).findings == []
+
+
 def test_all_findings_come_in_the_order_of_the_config() -> None:
     admin = FakeAdmin(
         {"in": {}, "dlq": {}, "unsure": {}},

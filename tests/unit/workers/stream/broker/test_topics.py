@@ -1,11 +1,19 @@
 """What the broker tells of a topic."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.broker.topics import TopicSettings, access_problem, topics_of, written_topics
+from labelstream.workers.stream.broker.topics import (
+    TopicSettings,
+    access_problem,
+    named_topics,
+    outputs_of,
+    topics_read,
+    written_topics,
+)
 from labelstream.workers.stream.codec.timestamps import NO_LIMIT_MS, Window
 from tests.support.fake_admin import FakeAdmin
 
@@ -33,8 +41,18 @@ def test_access_problem_names_what_to_do(found: dict[str, Any], said: str | None
 def test_review_topic_is_one_that_is_written_to() -> None:
     names = {"input": "in", "output": "out", "dead_letter": "dlq", "review": "unsure", "model": "m"}
     pipeline = PipelineSettings.model_validate(names)
-    assert topics_of(pipeline) == {"input": "in", "output": "out", "dead_letter": "dlq", "review": "unsure"}
+    assert outputs_of(pipeline) == {"output": "out", "dead_letter": "dlq", "review": "unsure"}
+    assert named_topics(pipeline) == ["in", "out", "dlq", "unsure"]
     assert written_topics(pipeline) == ["out", "dlq", "unsure"]
+
+
+@pytest.mark.parametrize(
+    ("input", "read"), [("in", ["in"]), (["b", "a"], ["b", "a"]), ({"pattern": "[ab]|__.*"}, ["a", "b"])]
+)
+def test_topics_read_are_those_named_or_matching(input: Any, read: list[str]) -> None:
+    names = {"input": input, "output": "out", "dead_letter": "dlq", "model": "m"}
+    admin = SimpleNamespace(list_topics=lambda: ["b", "a", "abc", "__a"])
+    assert topics_read(admin, PipelineSettings.model_validate(names)) == read
 
 
 def test_settings_that_may_not_be_read_are_unknown() -> None:

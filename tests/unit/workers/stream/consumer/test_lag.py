@@ -36,7 +36,7 @@ def test_lag_counts_from_what_is_done() -> None:
     found, [progress] = lag(Known({A: 100}, {A: 20}), A)
     progress.receive(10, 19)
     progress.finish(14)
-    assert found.by_partition() == {0: (85, 100)}
+    assert found.by_partition() == {"in:0": (85, 100)}
     assert found.behind(progress) == 85
 
 
@@ -45,7 +45,7 @@ def test_lag_with_nothing_in_flight_counts_from_the_position() -> None:
     found, [progress] = lag(Known({A: 21}, {A: 21}), A)
     progress.receive(10, 19)
     progress.finish(19)
-    assert found.by_partition() == {0: (0, 21)}
+    assert found.by_partition() == {"in:0": (0, 21)}
 
 
 def test_lag_is_unknown_until_a_fetch_tells() -> None:

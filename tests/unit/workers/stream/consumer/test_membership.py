@@ -44,6 +44,7 @@ def source(consumer: Any) -> RecordSource:
 def joined(consumer: Any) -> None:
     consumer._coordinator.state = MemberState.STABLE
     consumer._coordinator.rejoin_needed = False
+    consumer._subscription.change_subscription(["in"])  # as the metadata would
     consumer._coordinator._joined_subscription = {"in"}
 
 

@@ -1,5 +1,7 @@
 """Where a partition without an offset begins, and how much waits."""
 
+from typing import Any
+
 import pytest
 
 from labelstream.workers.stream.consumer.offset_reset import (
@@ -50,20 +52,22 @@ def test_reading_goes_on_at_what_is_there_and_not_done(committed: int | None, at
 
 
 @pytest.mark.parametrize(
-    ("log", "others", "seen", "young", "why"),
+    ("log", "others", "recreated", "young", "why"),
     [
-        (Log(0, 10), False, False, False, "it is new, or its offsets have expired"),
-        (Log(0, 10), False, False, True, "the group is new"),
-        (Log(0, 10), False, True, True, "are gone: the topic was recreated"),
-        (Log(0, 10), True, True, False, "this one was added, or its offset has expired"),
-        (Log(0, 10), True, True, True, "partitions are new to the group"),
-        (LOG, True, True, False, "its offset has expired, or it was added long ago"),
+        (Log(0, 10), None, False, False, "it is new, or its offsets have expired"),
+        (Log(0, 10), None, False, True, "the group is new"),
+        (Log(0, 10), None, True, True, "are gone: the topic was recreated"),
+        (Log(0, 10), "topics", False, True, "the topic is new to the group"),
+        (LOG, "topics", False, False, "this topic is new, or its offsets have expired"),
+        (Log(0, 10), "partitions", False, False, "this one was added, or its offset has expired"),
+        (Log(0, 10), "partitions", False, True, "partitions are new to the group"),
+        (LOG, "partitions", False, False, "its offset has expired, or it was added long ago"),
     ],
 )
 def test_an_offset_that_is_missing_has_a_likely_reason(
-    log: Log, others: bool, seen: bool, young: bool, why: str
+    log: Log, others: Any, recreated: bool, young: bool, why: str
 ) -> None:
-    assert why_no_offset(log, others, seen, young).endswith(why)
+    assert why_no_offset(log, others, recreated, young).endswith(why)
 
 
 def test_a_start_tells_what_it_skips_or_repeats() -> None:

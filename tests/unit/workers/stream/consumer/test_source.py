@@ -85,15 +85,26 @@ def test_partition_without_an_offset_begins_and_is_committed() -> None:
 
 def test_offset_out_of_range_ends_the_stream_by_default() -> None:
     bench = Bench()
+    bench.consumer.hold(bench.source, A)
     bench.consumer.polled = OffsetOutOfRangeError({A: 10})
     with pytest.raises(OffsetOutOfRange, match="in:0:10 is no longer in the log"):
         bench.source.poll(0, paused=False)
-    assert bench.consumer.committed == {}
+    assert bench.consumer.committed.get(A) != 10
+
+
+def test_offset_of_deleted_topic_is_not_out_of_range() -> None:
+    bench = Bench()
+    bench.consumer.hold(bench.source, A)
+    bench.consumer._cluster.update()
+    bench.consumer.polled = OffsetOutOfRangeError({A: 10})
+    assert bench.source.poll(0, paused=False) == []
+    assert bench.stats.snapshot()["offset_jumps"] == 0
 
 
 @pytest.mark.parametrize(("policy", "offset"), [("earliest", 40), ("latest", 100)])
 def test_offset_out_of_range_goes_on_by_policy_and_counts(policy: str, offset: int) -> None:
     bench = Bench(on_offset_out_of_range=policy)
+    bench.consumer.hold(bench.source, A)
     bench.consumer.polled = OffsetOutOfRangeError({A: 10})
     assert bench.source.poll(0, paused=False) == []
     assert (bench.consumer.committed, bench.consumer.sought) == ({A: offset}, {A: offset})

@@ -10,6 +10,7 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory, StartOffsets
 
 P0, P1, P2 = (TopicPartition("in", number) for number in range(3))
+OTHER = TopicPartition("other", 0)
 Offsets = dict[TopicPartition, int]
 
 
@@ -19,6 +20,7 @@ class Group:
     def __init__(self, held: set[TopicPartition], committed: Offsets) -> None:
         self.held, self.offsets, self.sought = held, committed, Offsets()
         self.start, self.first_young = 40, 40
+        self.elsewhere = False  # the group has an offset in a topic that the pipeline does not read
         self.commit_error: Exception | None = None
         self.fetch_error: Exception | None = None
 
@@ -42,6 +44,9 @@ class Group:
             raise self.fetch_error
         return {partition: self.offsets[partition] for partition in partitions if partition in self.offsets}
 
+    def has_offsets(self, timeout_ms: int) -> bool:
+        return bool(self.offsets) or self.elsewhere
+
     def commit(self, offsets: dict[TopicPartition, Any], timeout_ms: int) -> None:
         if self.commit_error is not None:
             raise self.commit_error
@@ -53,11 +58,14 @@ class Group:
         self.sought[partition] = offset
 
 
-def starting(group: Any, start_from: str = "latest", seen: bool = False, **more: Any) -> StartOffsets:
+def starting(
+    group: Any, start_from: str = "latest", seen: bool = False, waited: bool = False, **more: Any
+) -> StartOffsets:
     settings = PipelineSettings.model_validate(
         {"input": "in", "output": "out", "dead_letter": "dead", "model": "m", "start_from": start_from, **more}
     )
-    return StartOffsets(group, settings, group, GroupHistory(seen))
+    topics = lambda: {"in"} | {partition.topic for partition in group.offsets}  # noqa: E731
+    return StartOffsets(group, settings, group, GroupHistory({"in"} if seen else set(), waited), topics)
 
 
 def test_who_holds_the_first_partition_decides_for_all() -> None:
@@ -99,6 +107,18 @@ def test_a_group_that_had_offsets_is_not_new() -> None:
     assert starting(Group({P0, P1, P2}, {}), seen=True).begin([P0, P1, P2]) == {P0: 40, P1: 40, P2: 40}
 
 
+def test_offset_in_another_topic_starts_topic_at_beginning() -> None:
+    group = Group({P0}, {OTHER: 7})
+    assert starting(group).begin([P0]) == {P0: 40}
+    elsewhere = Group({P0}, {})
+    elsewhere.elsewhere = True
+    assert starting(elsewhere).begin([P0]) == {P0: 40}
+
+
+def test_topic_that_appears_while_running_is_read_whole() -> None:
+    assert starting(Group({P0}, {}), waited=True).begin([P0])[P0] == 40
+
+
 def test_what_is_not_committed_is_not_decided() -> None:
     group = Group({P0}, {})
     group.commit_error = CommitFailedError()
@@ -122,6 +142,13 @@ def test_offsets_that_cannot_be_read_yet_decide_nothing() -> None:
     ("first_young", "seen", "committed", "said"),
     [
         (0, False, {}, "INFO in: the group is new: it reads partitions 0, 1 from the start, 200 messages"),
+        (0, False, {OTHER: 7}, "INFO in: the topic is new to the group: it reads partitions 0, 1 from the start, "),
+        (
+            50,
+            False,
+            {OTHER: 7},
+            "WARNING in: the group has offsets in other topics: this topic is new, or its offsets ",
+        ),
         (0, False, {P2: 7}, "INFO in: partitions are new to the group: it reads partitions 0, 1 from the start, "),
         (50, False, {}, "WARNING in: the group has no offset in this topic: it is new, or its offsets have expired: "),
         (0, True, {}, "WARNING in: the group's offsets in this topic are gone: the topic was recreated"),

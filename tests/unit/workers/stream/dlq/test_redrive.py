@@ -10,10 +10,11 @@ from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.dlq import redrive as redrive_
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter
 from labelstream.workers.stream.dlq.ledger import RedriveLedger
-from labelstream.workers.stream.dlq.redrive import Refusal, Report, Target, redrive
+from labelstream.workers.stream.dlq.redrive import Refusal, Report, Target, Targets, redrive
 from tests.support.dead_letters import ledger_of, letter
 
-TARGET = Target("in", 2, 10_000, "in")
+TARGET = Targets({"in": Target("in", 2, 10_000)})
+ANYWHERE = Targets({}, Target("in", 2, 10_000))
 
 
 class Lost:
@@ -24,7 +25,7 @@ class Lost:
 
 
 def run(
-    letters: Any, ledger: RedriveLedger, target: Target = TARGET, limit: int | None = None
+    letters: Any, ledger: RedriveLedger, target: Targets = TARGET, limit: int | None = None
 ) -> tuple[Report, list[Any]]:
     report, chunks = Report(), []
     redrive(letters, target, ledger, Lost(), chunks.append, report, limit)  # type: ignore[arg-type]
@@ -37,9 +38,9 @@ def test_against_plain_sets(offsets: list[int], done: set[int], limit: int, chun
         patch.setattr(redrive_, "CHUNK_LETTERS", chunk)
         report, chunks = run(map(letter, offsets), ledger_of(*map(letter, done)), limit=limit)
     expected = [offset for offset in offsets if offset not in done][:limit]
-    assert [record.offset for pairs in chunks for record, _ in pairs] == expected
+    assert [one.letter.offset for chunk in chunks for one in chunk] == expected
     assert report.sent == len(expected)
-    assert all(0 < len(pairs) <= chunk for pairs in chunks)
+    assert all(0 < len(found) <= chunk for found in chunks)
 
 
 def test_refusals() -> None:
@@ -51,8 +52,8 @@ def test_refusals() -> None:
         letter(4),
         letter(5, b"", value_omitted=b"unread"),
     ]
-    report, [[(sent, _)]] = run(letters, ledger_of(letters[0]))
-    assert sent.offset == 4
+    report, [[sent]] = run(letters, ledger_of(letters[0]))
+    assert (sent.letter.offset, sent.to) == (4, "in")
     assert report.refused == {
         Refusal.ALREADY: 1,
         Refusal.ELSEWHERE: 1,
@@ -61,13 +62,20 @@ def test_refusals() -> None:
         Refusal.TOO_LARGE: 1,
     }
     assert report.examples[Refusal.ELSEWHERE] == [(0, 1)]
-    assert run(letters, RedriveLedger(), TARGET._replace(home=None))[0].sent == 3
+    assert run(letters, RedriveLedger(), ANYWHERE)[0].sent == 3
 
 
 def test_the_partition_is_the_old_one_where_the_topic_is() -> None:
     letters = [letter(0), letter(1, partition=2), letter(2, topic="there")]
-    _, [pairs] = run(letters, RedriveLedger(), TARGET._replace(home=None))
-    assert [record.partition for _, record in pairs] == [1, None, None]
+    _, [sent] = run(letters, RedriveLedger(), ANYWHERE)
+    assert [one.record.partition for one in sent] == [1, None, None]
+
+
+def test_letters_of_several_topics_go_back_to_each() -> None:
+    both = Targets({"in": Target("in", 2, 10_000), "there": Target("there", 1, 20_000)})
+    _, [sent] = run([letter(0), letter(1, topic="there")], RedriveLedger(), both)
+    assert [(one.to, one.record.partition) for one in sent] == [("in", 1), ("there", None)]
+    assert both.max_bytes == 20_000
 
 
 def test_large_letters_make_short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

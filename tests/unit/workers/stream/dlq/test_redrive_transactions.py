@@ -9,10 +9,10 @@ from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.codec.encode import ProducerRecord
-from labelstream.workers.stream.dlq.redrive_transactions import Redriver
+from labelstream.workers.stream.dlq.redrive_transactions import Redriven, Redriver
 
 LETTER: Any = SimpleNamespace(topic="dlq", partition=0, offset=3, timestamp=1)
-CHUNK = [(LETTER, ProducerRecord(b"value", b"k", []))]
+CHUNK = [Redriven(LETTER, "in", ProducerRecord(b"value", b"k", []))]
 
 
 class FakeProducer:
@@ -46,7 +46,7 @@ def raising(error: Exception) -> Any:
 
 def test_a_chunk_is_one_transaction() -> None:
     producer: Any = FakeProducer()
-    Redriver(producer, "dlq.redriven", "in", 5).send(CHUNK * 2)
+    Redriver(producer, "dlq.redriven", 5).send(CHUNK * 2)
     assert producer.calls == ["begin_transaction", *["send"] * 4, "commit_transaction"]
 
 
@@ -62,7 +62,7 @@ def test_a_chunk_is_one_transaction() -> None:
 def test_what_fails_before_the_commit_is_aborted(on: Any) -> None:
     producer: Any = FakeProducer(**on)
     with pytest.raises(StreamError, match="no record of the last chunk was redriven; run it again"):
-        Redriver(producer, "dlq.redriven", "in", 5).send(CHUNK)
+        Redriver(producer, "dlq.redriven", 5).send(CHUNK)
     assert producer.calls[-1] == "abort_transaction"
     assert "commit_transaction" not in producer.calls
 
@@ -70,7 +70,7 @@ def test_what_fails_before_the_commit_is_aborted(on: Any) -> None:
 def test_an_interrupted_chunk_is_aborted() -> None:
     producer: Any = FakeProducer(ack=raising(KeyboardInterrupt()))  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        Redriver(producer, "dlq.redriven", "in", 5).send(CHUNK)
+        Redriver(producer, "dlq.redriven", 5).send(CHUNK)
     assert producer.calls[-1] == "abort_transaction"
 
 
@@ -79,6 +79,6 @@ def test_a_commit_that_is_not_confirmed_is_no_success() -> None:
     for commit in (anew, raising(ProducerFencedError()), lambda _: ended.wait(20)):
         producer: Any = FakeProducer(commit_transaction=commit)
         with pytest.raises(StreamError, match="the commit was not confirmed"):
-            Redriver(producer, "dlq.redriven", "in", 0.05).send(CHUNK)
+            Redriver(producer, "dlq.redriven", 0.05).send(CHUNK)
         assert producer.calls[-1] == "commit_transaction"
     ended.set()

@@ -95,7 +95,7 @@ def test_results_are_counted_by_partition_and_label() -> None:
     made.count_result(item(0), Prediction(("A",), (1.0,), 3, False, "r"))
     made.count_result(item(1), Prediction(("A",), (0.2,), 3, False, "r", accepted=()))
     made.count_result(item(2)._replace(message=own), Prediction(("secret",), (1.0,), 3, False, "r"))
-    assert (made.tally.results, made.tally.abstained) == ({0: 3}, 1)
+    assert (made.tally.results, made.tally.abstained) == ({"in:0": 3}, 1)
     assert made.tally.labels == {("m", "A"): 1, ("m", ABSTAINED): 1, ("m", OTHER): 1}
 
 
@@ -104,7 +104,7 @@ def test_dead_letters_are_counted_with_the_first_place_of_each_reason() -> None:
     for offset, reason in ((4, Reason.INVALID_JSON), (5, Reason.TOO_LARGE), (6, Reason.INVALID_JSON)):
         made.count_dead_letter(item(offset), reason)
     assert made.first_dead == {"invalid_json": ("in", 0, 4), "too_large": ("in", 0, 5)}
-    assert made.tally.dead_letters == {(0, "invalid_json"): 2, (0, "too_large"): 1}
+    assert made.tally.dead_letters == {("in:0", "invalid_json"): 2, ("in:0", "too_large"): 1}
 
 
 def test_refused_dead_letter_commits_what_stands_before_it() -> None:

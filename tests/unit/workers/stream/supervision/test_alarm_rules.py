@@ -21,6 +21,7 @@ def look(clock: Clock, wait_s: float = 1, **pipeline: Any) -> dict[str, str] | N
         assignment=SimpleNamespace(assigned=lambda: [progress]),
         lag=SimpleNamespace(behind=lambda progress: 4),
         halted=lambda: pipeline.get("halted", {}),
+        subscription=SimpleNamespace(alarms=lambda: pipeline.get("missing", {})),
     )
     troubles = pipeline.get("troubles", {})
     monitor: Any = SimpleNamespace(
@@ -77,3 +78,8 @@ def test_halted_partition_says_how_to_go_on(end: int | None, where: str, behind:
         f"`labelstream skip p {behind}` resumes behind the batch"
     )
     assert look(Clock(), halted=halted) == {"halt t:0": text}
+
+
+def test_missing_input_topic_is_an_alarm() -> None:
+    missing = {"input": "input topic b does not exist"}
+    assert look(Clock(), missing=missing) == missing
