@@ -56,7 +56,6 @@ _REASONS: dict[int, Reason | RequestReason] = {
 _RESULT = ClassificationResult | FillMaskResult | EmbeddingResult
 _MESSAGE = {name: value for name, value in json_schema("message").items() if name != "$schema"}
 _BODY = {"application/json": {"schema": {"anyOf": [_MESSAGE, {"type": "array", "items": _MESSAGE}]}}}
-_JSON = "application/json"
 Order = Annotated[
     Literal["score", "model"] | None,
     Query(alias="scores_order", description="Order of `scores`; without it, `scores_order` of the model."),
@@ -90,16 +89,11 @@ def router(served: Served) -> DialectRouter:
         request: Request, model: Annotated[str | None, Depends(path_model)], order: Order = None
     ) -> Response:
         """Classify a message, or each of a list of messages."""
-        given = request.headers.get(REQUEST_ID, "")
-        request_id = given if _IDS.fullmatch(given) else uuid.uuid4().hex
-        headers = {REQUEST_ID: request_id}
+        given = request.headers.get(REQUEST_ID, "")  # Serve's proxy makes an id if there is none, and returns it
+        event_id = f"http/{given if _IDS.fullmatch(given) else uuid.uuid4().hex}"
         body = (await request.body()).removeprefix(BOM_UTF8)
-        try:
-            answer = _one if body.lstrip()[:1] != b"[" else _several
-            return Response(await answer(served, body, model, order, f"http/{request_id}"), 200, headers, _JSON)
-        except RequestRefused as error:
-            error.headers = {**error.headers, **headers}
-            raise
+        answer = _one if body.lstrip()[:1] != b"[" else _several
+        return Response(await answer(served, body, model, order, event_id), media_type="application/json")
 
     return routes
 

@@ -51,7 +51,7 @@ def test_result_of_each_task_fits_the_schema(
 ) -> None:
     message = {"text": text, "model": model, "id": "review-1", "metadata": {"n": 1.50}, **more}
     response = client.post("/classify", json=message, headers={"X-Request-Id": "r-1"})
-    assert (response.status_code, response.headers["x-request-id"]) == (200, "r-1")
+    assert response.status_code == 200
     result = response.json()
     jsonschema.validate(result, RESULT)
     assert (result["event_id"], result["source"], result["id"], result["model"]) == (
@@ -82,10 +82,9 @@ def test_model_comes_from_the_path(client: TestClient) -> None:
 @pytest.mark.parametrize("given_id", [None, "", "with blank", "x" * 129, "\u00fc".encode()])
 def test_unusable_request_id_is_replaced(client: TestClient, given_id: Any) -> None:
     headers = {} if given_id is None else {"x-request-id": given_id}
-    response = client.post("/classify", json={"text": "good"}, headers=headers)
-    made = response.headers["x-request-id"]
-    assert len(made) == 32
-    assert response.json()["event_id"] == f"http/{made}"
+    made = client.post("/classify", json={"text": "good"}, headers=headers).json()["event_id"]
+    assert made.startswith("http/")
+    assert len(made) == len("http/") + 32
 
 
 @pytest.mark.parametrize(
@@ -110,9 +109,7 @@ def test_unusable_request_id_is_replaced(client: TestClient, given_id: Any) -> N
     ],
 )
 def test_wrong_message_is_refused_with_its_reason(client: TestClient, body: bytes, status: int, reason: str) -> None:
-    response = client.post("/classify", content=body, headers={"x-request-id": "r"})
-    assert refusal_of(response) == (status, reason)
-    assert response.headers["x-request-id"] == "r"
+    assert refusal_of(client.post("/classify", content=body)) == (status, reason)
 
 
 def test_model_that_contradicts_the_path_is_refused(client: TestClient) -> None:
