@@ -52,7 +52,8 @@ class Destinations:
             return record
         # The partitions 0 of many input topics would otherwise share one partition.
         shift = crc32(source.topic.encode()) if self._several_inputs else 0
-        return record._replace(partition=(source.partition + shift) % len(self._known[topic]))
+        partition = (source.partition + shift) % len(self._known[topic])
+        return ProducerRecord(record.value, None, record.headers, partition, record.timestamp_ms)
 
     def lacking(self) -> dict[str, str]:
         """The alarm for missing destinations; empty for TELL_S, in which the brokers may answer."""
