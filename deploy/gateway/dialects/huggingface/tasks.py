@@ -12,8 +12,8 @@ from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.tasks.base import MAX_LABELS
 
 DEFAULT_FILLS = 5  # FillMaskPipeline's default
-_CLIENT = re.compile(r"\bhf_hub/(\d+)\.(\d+)")
-_READS_LABELS_AND_SCORES = (1, 2)  # huggingface_hub before this version reads one object for a text
+_CLIENT = re.compile(r"\bhf_hub/(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?")
+_READS_LABELS_AND_SCORES = (1, 1, 5)  # huggingface_hub before this version reads one object for a text
 
 
 class LabelScore(TypedDict):
@@ -22,7 +22,7 @@ class LabelScore(TypedDict):
 
 
 class Labels(TypedDict):
-    """A zero-shot answer for huggingface_hub before 1.2."""
+    """A zero-shot answer for huggingface_hub before 1.1.5."""
 
     sequence: str
     labels: list[str]
@@ -99,7 +99,7 @@ def _pair(text: str | TextPair) -> tuple[str, str | None]:
 
 def _reads_one_object(user_agent: str) -> bool:
     found = _CLIENT.search(user_agent)
-    return found is not None and (int(found[1]), int(found[2])) < _READS_LABELS_AND_SCORES
+    return found is not None and tuple(int(part or 0) for part in found.groups()) < _READS_LABELS_AND_SCORES
 
 
 def _value(answer: Answered) -> list[Any]:

@@ -24,7 +24,7 @@ from tests.support.models import TEXTS
 from tests.support.request_bodies import JSON, WORDS, bodies
 
 GOOD, BAD = TEXTS[0], TEXTS[5]
-OLD_CLIENT = "unknown/None; hf_hub/1.1.7; python/3.11.2"
+OLD_CLIENT = "unknown/None; hf_hub/1.1.4; python/3.11.2"
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_older_client_reads_one_object_for_a_text(small: EngineServed, url: str,
     assert post(url, f"/models/{NLI}", [GOOD], {"user-agent": agent}, parameters=parameters) == [found]
 
 
-@pytest.mark.parametrize("agent", ["hf_hub/1.2.0", "hf_hub/1.10.1", "hf_hub/2.4.0", "curl/8.5"])
+@pytest.mark.parametrize("agent", ["hf_hub/1.1.5", "hf_hub/1.2.0.dev0", "hf_hub/1.10.1", "hf_hub/2.4.0", "curl/8.5"])
 def test_other_clients_read_labels_and_scores(url: str, agent: str) -> None:
     found = post(url, f"/models/{NLI}", [GOOD], {"user-agent": agent}, parameters={"candidate_labels": "x, y"})
     assert [sorted(entry) for entry in found[0]] == [["label", "score"]] * 2
