@@ -1,5 +1,6 @@
 """ServeClassifier against a handle without Serve: cutting, retrying, changing models; every future resolves."""
 
+import pickle
 import random
 import subprocess
 import sys
@@ -104,6 +105,26 @@ def test_the_pairs_of_one_message_may_take_several_calls(
         assert isinstance(answer, Prediction)
         assert isinstance(alone, Prediction)
         assert answer.labels == alone.labels
+        assert answer.scores == pytest.approx(alone.scores, abs=1e-6)
+
+
+def test_functions_of_requests_reach_the_replica_in_every_part(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Deadlines, "part_tokens", lambda _: 20)
+    functions = (None, "none", "sigmoid")
+    requests = [Request(f"good {i}", function_to_apply=functions[i % 3]) for i in range(30)]
+    with Engine.load(build(tmp_path / "model"), device="cpu", dtype="float32", backend="torch") as engine:
+
+        def replica(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
+            return engine._predictor.predict(pickle.loads(pickle.dumps(packed)), top_k)
+
+        handle = FakeHandle(replica, describe=lambda: engine.description)
+        answers, expected = connect(handle).submit(requests).result(30), engine.classify(requests)
+    assert len(handle.calls) > 3
+    for answer, alone in zip(answers, expected, strict=True):
+        assert isinstance(answer, Prediction)
+        assert isinstance(alone, Prediction)
         assert answer.scores == pytest.approx(alone.scores, abs=1e-6)
 
 
