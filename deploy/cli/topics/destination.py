@@ -29,18 +29,16 @@ def find_destination(name: str, bootstrap: str | None, config: Path | None, topi
 
     `topic`: which input topic, for a pipeline that reads several.
     """
-    settings: Any = None if config is None or bootstrap is not None else load_config(config)
-    pipelines = {} if settings is None else settings.pipelines
-    if name in pipelines:
-        return Destination(
-            settings.required_kafka, _input_of(name, pipelines[name].inputs, topic), name, pipelines[name]
-        )
+    settings = load_config(config) if config is not None and bootstrap is None else None
+    if settings is not None and name in settings.pipelines:
+        reader = settings.pipelines[name]
+        return Destination(settings.required_kafka, _input_of(name, reader.inputs, topic), name, reader)
     if topic is not None:
-        raise ConfigError(
-            "--topic", f"has no effect: {name} is not a pipeline of a config", f"give {topic} in its place"
-        )
+        problem = f"has no effect: {name} is not a pipeline of a config"
+        raise ConfigError("--topic", problem, f"give {topic} in its place")
     if settings is None:
         return Destination(kafka_settings(bootstrap, config), name)
+    pipelines = settings.pipelines
     readers = [one for one in pipelines if pipelines[one].inputs.match(name)]
     if len(readers) == 1:
         return Destination(settings.required_kafka, name, readers[0], pipelines[readers[0]])
