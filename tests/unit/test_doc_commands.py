@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 HOW_TO = sorted((ROOT / "docs/how-to").glob("*.md"))
 RUNBOOKS = sorted((ROOT / "docs/how-to/runbooks").glob("*.md"))  # their commands need the trouble that they are for
 TYPED = [ROOT / "README.md", ROOT / "deploy/examples/README.md", *sorted((ROOT / "docs/tutorials").glob("*.md"))]
+QUOTED = """'[^']*'|"[^"]*\""""
 OTHERS = sorted((ROOT / "docs/explanation").glob("*.md"))
 
 
@@ -33,7 +34,9 @@ def own_commands(page: Path) -> list[str]:
     """The calls of `labelstream` in the page's blocks, without remarks, pipes and what follows them."""
     lines = [command.text for block in shell_blocks(page) for command in block.commands]
     calls = [re.sub(r"\s#.*", "", line) for line in lines]
-    return [call for line in calls for call in re.findall(r"(?:^|\| |&& |; )(labelstream [^|;&>]*)", line)]
+    return [
+        call for line in calls for call in re.findall(rf"(?:^|\| |&& |; )(labelstream (?:{QUOTED}|[^|;&>])*)", line)
+    ]
 
 
 @pytest.mark.parametrize("page", [*TYPED, *HOW_TO, *RUNBOOKS], ids=name)
