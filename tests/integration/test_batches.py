@@ -34,7 +34,7 @@ def topics_of(broker: Broker, make_topic: MakeTopic, source: str | None = None) 
 
 def header_bytes(broker: Broker, topics: Topics, topic: str) -> dict[int, list[tuple[bytes, bytes | None]]]:
     """The headers of the source records of all records in a topic, by source offset."""
-    kafka = settings_for(broker.bootstrap, topics).kafka
+    kafka = settings_for(broker.bootstrap, topics).required_kafka
     consumer = make_reader(client_config(kafka))
     try:
         partitions = partitions_of(consumer, topic)

@@ -21,7 +21,7 @@ COUNT = 2_000
 
 @contextmanager
 def producing(broker: Broker) -> Iterator[BatchProducer]:
-    settings = settings_for(broker.bootstrap, Topics("in", "out", "dlq")).kafka
+    settings = settings_for(broker.bootstrap, Topics("in", "out", "dlq")).required_kafka
     producer = make_producer(connected_config(settings), settings, [1_048_576])
     try:
         yield producer

@@ -10,6 +10,7 @@ from labelstream.deploy.cli.common.times import shown_ms, shown_s
 from labelstream.deploy.control.reports import (
     BacklogStatus,
     Place,
+    PlacedGatewayReport,
     PlacedModelReport,
     PlacedPipelineReport,
     Status,
@@ -44,7 +45,7 @@ ANY_WIDTH = 10_000
 NOT_READING = ("starting", "restarting", "failed")
 NOT_READY = (*NOT_READING, "draining")
 OLD_S = 10.0  # a process reports every 5 s or more often
-Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
+Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport, PlacedGatewayReport)
 
 
 class PipelineView(NamedTuple):

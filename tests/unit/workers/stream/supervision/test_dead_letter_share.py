@@ -15,8 +15,10 @@ class Bench:
         self.share = DeadLetterShare(BreakerSettings(**settings), self.stats, self.clock)  # type: ignore[arg-type]
 
     def send(self, results: int = 0, **dead: int) -> None:
-        letters = Counter({(partition, reason): count for partition, (reason, count) in enumerate(dead.items())})
-        self.stats.sent(Tally(Counter({0: results}), letters), Stages(0, 0, 0, 0))
+        letters = Counter(
+            {(f"in:{partition}", reason): count for partition, (reason, count) in enumerate(dead.items())}
+        )
+        self.stats.sent(Tally(Counter({"in:0": results}), letters), Stages(0, 0, 0, 0))
 
     def look(self) -> str:
         self.clock.now += 0.5
