@@ -1,4 +1,4 @@
-"""compose.yaml as Compose reads it, with its override for GPUs, and the files that it mounts for Prometheus."""
+"""compose.yaml as Compose reads it, with its overrides, and the files that it mounts for Prometheus."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.deploy_files.conftest import ROOT, Refused, deploycheck
 
 DEPLOY = ROOT / "deploy"
-COMPOSE, GPU = DEPLOY / "compose.yaml", DEPLOY / "compose.gpu.yaml"
+COMPOSE, GPU, HTTP = (DEPLOY / f"compose{part}.yaml" for part in ("", ".gpu", ".http"))
 Change = Callable[[Path, str, str], Path]
 
 
@@ -31,6 +31,24 @@ def test_the_override_asks_for_gpus_and_changes_nothing_else() -> None:
     assert gpu["build"]["args"] == {"DEVICE": "gpu"}
     changed = {key for key in gpu if gpu[key] != plain.get(key)}
     assert changed == {"deploy", "build", "image"}
+
+
+def test_compose_http_publishes_on_loopback_with_a_token() -> None:
+    services = deploycheck("compose", COMPOSE, HTTP, environment={"LABELSTREAM_HTTP__TOKEN": "word"})["services"]
+    (port,) = services["worker"]["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)
+    variables = services["worker"]["environment"]
+    assert {key: value for key, value in variables.items() if "HTTP" in key} == {
+        "LABELSTREAM_HTTP__HOST": "0.0.0.0",
+        "LABELSTREAM_HTTP__PORT": "8000",
+        "LABELSTREAM_HTTP__TOKEN": "word",
+    }
+    assert variables["LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS"] == "kafka:19092"
+
+
+def test_compose_http_without_token_is_refused() -> None:
+    with pytest.raises(Refused, match="LABELSTREAM_HTTP__TOKEN is missing a value: set it to"):
+        deploycheck("compose", COMPOSE, HTTP)
 
 
 def test_another_config_and_its_topics_come_from_the_environment() -> None:

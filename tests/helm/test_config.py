@@ -9,6 +9,7 @@ from ray.serve._private.build_app import build_app
 from ray.serve.schema import ServeDeploySchema
 
 from labelstream.deploy import app
+from labelstream.deploy.gateway.proxy.options import proxy_options
 from labelstream.deploy.names import APP, deployment_names
 from labelstream.workers.config_file import load_settings
 from tests.helm.rendering import EVERYTHING, LEAST, ROOT, SETTINGS, Helm, config_of, groups_of, serve_config_of
@@ -32,14 +33,17 @@ def test_serve_takes_it(helm: Helm, values: Path, monkeypatch: pytest.MonkeyPatc
     set_environment_of_a_pod(helm, values, monkeypatch)
     parsed = ServeDeploySchema.model_validate(serve_config_of(helm.objects(values)))
     (application,) = parsed.applications
-    assert (application.name, application.route_prefix) == (APP, None)
-    assert parsed.proxy_location == "Disabled"
+    assert application.name == APP
     assert application.import_path == f"{app.__name__}:{app.build.__name__}"
     settings, expected = load_settings(dict(application.args)), given(values)
-    assert set(settings.pipelines) == set(expected["pipelines"])
-    assert settings.required_kafka.bootstrap_servers.startswith("kafka")
+    assert (parsed.proxy_location, application.route_prefix) == (
+        proxy_options(settings.http)["proxy_location"],
+        app.route_prefix(settings),
+    )
+    assert set(settings.pipelines) == set(expected.get("pipelines", ()))
+    assert settings.kafka is None or settings.kafka.bootstrap_servers.startswith("kafka")
     built = build_app(app.build(dict(application.args)), name=APP, default_runtime_env=None)
-    assert len(built.deployments) == 1 + sum(map(len, deployment_names(settings)))
+    assert len(built.deployments) == 1 + (settings.http is not None) + sum(map(len, deployment_names(settings)))
 
 
 @pytest.mark.parametrize("values", SETTINGS, ids=lambda path: path.stem)
@@ -49,9 +53,13 @@ def test_nothing_of_the_config_is_lost_or_bent(helm: Helm, values: Path) -> None
         model.pop("num_gpus", None)
     for model in expected["models"].values():
         model.pop("num_gpus", None)
-    rendered["kafka"].pop("security", None)
-    expected["kafka"].pop("security", None)
-    assert rendered["kafka"].pop("node_labels") == {"labelstream/kafka": "allowed"}
+    if "kafka" in expected:
+        rendered["kafka"].pop("security", None)
+        expected["kafka"].pop("security", None)
+        assert rendered["kafka"].pop("node_labels") == {"labelstream/kafka": "allowed"}
+    if "http" in expected:
+        added = {key: rendered["http"].pop(key) for key in set(rendered["http"]) - set(expected["http"])}
+        assert set(added) <= {"host", "port", "token_file", "cert_file", "key_file"}
     assert rendered == expected
 
 

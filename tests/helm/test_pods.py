@@ -1,4 +1,4 @@
-"""The pods as KubeRay's own code makes them: ready without a proxy, restricted, with secrets by reference only."""
+"""The pods as KubeRay's own code makes them: ready, restricted, with secrets by reference only."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from ray._private.ray_constants import RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
 from tests.helm.rendering import CHART, EVERYTHING, LEAST, SETTINGS, Helm, cluster_of, config_of, groups_of, of_kind
 
 every_setting = pytest.mark.parametrize("values", SETTINGS, ids=lambda path: path.stem)
+without_http = pytest.mark.parametrize(
+    "values", [path for path in SETTINGS if "\n  http:" not in path.read_text()], ids=lambda path: path.stem
+)
 
 
 def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
@@ -38,7 +41,7 @@ def test_a_pod_that_is_not_restricted_is_found(helm: Helm) -> None:
     assert set(helm.kuberay_makes(text)["violations"]) == {"head", "workers", "gpu"}
 
 
-@every_setting
+@without_http
 def test_no_probe_asks_for_a_proxy(helm: Helm, values: Path) -> None:
     """KubeRay's own does for a RayService's workers, and there is none: they would never be ready."""
     for pod in helm.kuberay_makes(helm.text(values))["pods"].values():

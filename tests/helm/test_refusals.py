@@ -38,7 +38,6 @@ MODEL, PIPELINE, SECURITY = "config.models.sentiment", "config.pipelines.feedbac
         ("modelGroups.gpu.env[0].name=HF_TOKEN,modelGroups.gpu.env[0].value=hunter2", ("HF_TOKEN", "secretKeyRef")),
         ("kafka.tls.secret=x", ("kafka.tls.secret", "config.kafka.security.protocol")),
         (f"kafka.tls.secret=x,{SECURITY}.protocol=SSL,{SECURITY}.ca_file=/ca", (f"{SECURITY}.ca_file", "remove one")),
-        ("config.http.port=8000", ("config.http", "remove http")),
         ("config.models=null", ("config.models", "--set-file config=")),
         (f"{PIPELINE}.model=other", ("other", "config.models", "sentiment")),
         ("modelGroups.gpu=null,config.models.sentiment.num_gpus=1", ("modelGroups", MODEL, "num_gpus to 0")),

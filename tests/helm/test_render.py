@@ -13,6 +13,7 @@ from tests.helm.rendering import CHART, EVERYTHING, LEAST, SETTINGS, Helm, of_ki
 
 KINDS = {
     "ConfigMap",
+    "Ingress",
     "NetworkPolicy",
     "PersistentVolumeClaim",
     "PodDisruptionBudget",

@@ -3,10 +3,8 @@
 {{- define "labelstream.check" -}}
 {{- $config := include "labelstream.config" . | fromYaml -}}
 {{- $groups := (include "labelstream.groups" . | fromJson).groups -}}
-{{- if hasKey $config "http" -}}
-{{- fail "config.http: this chart opens no HTTP port; remove http, or deploy with `labelstream apply`" -}}
-{{- end -}}
-{{- include "labelstream.checkLogin" (dict "values" .Values "security" (default dict $config.kafka.security)) -}}
+{{- include "labelstream.checkHttp" (dict "values" .Values "http" $config.http) -}}
+{{- include "labelstream.checkLogin" (dict "values" .Values "kafka" $config.kafka) -}}
 {{- include "labelstream.checkEnvironment" . -}}
 {{- include "labelstream.checkLabels" . -}}
 {{- include "labelstream.checkGroups" (dict "values" .Values "groups" $groups "config" $config) -}}
@@ -29,16 +27,59 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "labelstream.checkHttp" -}}
+{{- $values := .values.http -}}
+{{- $policy := .values.networkPolicy -}}
+{{- if not .http -}}
+{{- range $key, $value := dict "tokenSecret.name" $values.tokenSecret.name "tls.secret" $values.tls.secret "ingress.enabled" $values.ingress.enabled -}}
+{{- if $value -}}
+{{- fail (printf "http.%s: has no effect, because the config has no http; add `http: {}` to the config" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- else -}}
+{{- $names := list -}}
+{{- range .values.extraEnv -}}{{- $names = append $names .name -}}{{- end -}}
+{{- if not (or .http.token_file .values.extraEnvFrom (has "LABELSTREAM_HTTP__TOKEN" $names)) -}}
+{{- fail "http.tokenSecret.name: is empty, and other pods reach HTTP; name a secret that holds a long random text" -}}
+{{- end -}}
+{{- $port := int .http.port -}}
+{{- /* The range is Ray's client server and worker processes. */ -}}
+{{- if or (has $port (list 6379 8080 8265 44217 44227 52365)) (and (gt $port 10000) (lt $port 20000)) -}}
+{{- fail (printf "config.http.port: Ray may listen on %d; choose another port, such as 8000" $port) -}}
+{{- end -}}
+{{- if $values.ingress.enabled -}}
+{{- $host := $values.ingress.host -}}
+{{- if not $host -}}
+{{- fail "http.ingress.host: is empty; name the host of the Ingress, as models.example.com" -}}
+{{- end -}}
+{{- $allowed := empty .http.allowed_hosts -}}
+{{- range .http.allowed_hosts -}}
+{{- if or (eq . $host) (and (hasPrefix "*." .) (hasSuffix (trimPrefix "*" .) $host)) -}}{{- $allowed = true -}}{{- end -}}
+{{- end -}}
+{{- if not $allowed -}}
+{{- fail (printf "http.ingress.host: config.http.allowed_hosts has no %s, and each request would get 403; add the host there" $host) -}}
+{{- end -}}
+{{- if and $policy.enabled (not (or $policy.http.from $policy.extraIngress)) -}}
+{{- fail "networkPolicy.http.from: is empty, so the Ingress reaches nothing; name the pods of the Ingress controller" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "labelstream.checkLogin" -}}
 {{- $kafka := .values.kafka -}}
+{{- $security := default dict (default dict .kafka).security -}}
+{{- if and (not .kafka) (or $kafka.usernameSecret.name $kafka.passwordSecret.name $kafka.tls.secret) -}}
+{{- fail "kafka: its secrets have no effect, because the config has no kafka; remove them, or add kafka to the config" -}}
+{{- end -}}
 {{- range $key, $secret := dict "usernameSecret" $kafka.usernameSecret "passwordSecret" $kafka.passwordSecret -}}
-{{- if and $secret.name (not (hasPrefix "SASL" (default "" $.security.protocol))) -}}
+{{- if and $secret.name (not (hasPrefix "SASL" (default "" $security.protocol))) -}}
 {{- fail (printf "kafka.%s.name: a login has no effect with this protocol; set config.kafka.security.protocol to SASL_SSL" $key) -}}
 {{- end -}}
 {{- end -}}
-{{- $named := or .values.kafka.passwordSecret.name .security.password_file .values.extraEnv .values.extraEnvFrom -}}
-{{- if and (hasPrefix "SASL" (default "" .security.protocol)) (not $named) -}}
-{{- fail (printf "kafka.passwordSecret.name: %s needs a password; name a secret that holds it" .security.protocol) -}}
+{{- $named := or .values.kafka.passwordSecret.name $security.password_file .values.extraEnv .values.extraEnvFrom -}}
+{{- if and (hasPrefix "SASL" (default "" $security.protocol)) (not $named) -}}
+{{- fail (printf "kafka.passwordSecret.name: %s needs a password; name a secret that holds it" $security.protocol) -}}
 {{- end -}}
 {{- end -}}
 
@@ -89,7 +130,7 @@
 {{- $workers := index .groups 0 -}}
 {{- $needed := include "labelstream.podsFor" (dict "values" .values "config" .config "name" "workers" "group" .values.workers "which" "min") | int -}}
 {{- if gt $needed (int $workers.maxReplicas) -}}
-{{- fail (printf "workers.maxReplicas: %d pods are too few for the config's minimum of %d (workers.min of the pipelines, replicas.min of models without GPU); raise it or workers.cpu, or leave it empty" (int $workers.maxReplicas) $needed) -}}
+{{- fail (printf "workers.maxReplicas: %d pods are too few for the config's minimum of %d (workers.min of the pipelines, replicas.min of http and of models without GPU); raise it or workers.cpu, or leave it empty" (int $workers.maxReplicas) $needed) -}}
 {{- end -}}
 {{- end -}}
 

@@ -107,6 +107,11 @@ resources:
       name: {{ $values.kafka.usernameSecret.name }}
       key: {{ $values.kafka.usernameSecret.key }}
 {{- end }}
+{{- if and (include "labelstream.http" .root | fromJson) (ne .name "fetch") }}
+# Serve's proxies would answer /-/routes without the token.
+- name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH
+  value: labelstream.deploy.gateway.proxy.guard:middlewares
+{{- end }}
 {{- with $values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -162,6 +167,20 @@ resources:
 {{- $items := list (dict "key" .key "path" "token") -}}
 {{- $volumes = append $volumes (dict "name" "hub-token" "secret" (dict "secretName" .name "items" $items "defaultMode" $readable)) -}}
 {{- $mounts = append $mounts (dict "name" "hub-token" "mountPath" (include "labelstream.secretsFolder" "hub-token") "readOnly" true) -}}
+{{- end -}}
+{{- end -}}
+{{- /* Gateway replicas and Serve's proxies run in every pod. */ -}}
+{{- if ne .name "fetch" -}}
+{{- with $values.http.tokenSecret -}}
+{{- if .name -}}
+{{- $items := list (dict "key" .key "path" "token") -}}
+{{- $volumes = append $volumes (dict "name" "http-token" "secret" (dict "secretName" .name "items" $items "defaultMode" $readable)) -}}
+{{- $mounts = append $mounts (dict "name" "http-token" "mountPath" (include "labelstream.secretsFolder" "http-token") "readOnly" true) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.http.tls.secret -}}
+{{- $volumes = append $volumes (dict "name" "http-tls" "secret" (dict "secretName" . "defaultMode" $readable)) -}}
+{{- $mounts = append $mounts (dict "name" "http-tls" "mountPath" (include "labelstream.secretsFolder" "http-tls") "readOnly" true) -}}
 {{- end -}}
 {{- end -}}
 {{- dict "volumes" $volumes "mounts" $mounts | toJson -}}

@@ -11,8 +11,8 @@
 {{- dict "min" (int $range.min) "max" (int $range.max) | toJson -}}
 {{- end -}}
 
-{{- /* {"min", "max"}: stream workers of all pipelines. */ -}}
-{{- define "labelstream.streamWorkers" -}}
+{{- /* {"min", "max"}: replicas that reserve one CPU: stream workers of all pipelines, and the HTTP gateway. */ -}}
+{{- define "labelstream.oneCpu" -}}
 {{- $min := 0 -}}
 {{- $max := 0 -}}
 {{- range $name, $pipeline := .pipelines -}}
@@ -20,16 +20,22 @@
 {{- $min = add $min $range.min -}}
 {{- $max = add $max $range.max -}}
 {{- end -}}
+{{- with .http -}}
+{{- $range := include "labelstream.range" .replicas | fromJson -}}
+{{- $min = add $min $range.min -}}
+{{- $max = add $max $range.max -}}
+{{- end -}}
 {{- dict "min" $min "max" $max | toJson -}}
 {{- end -}}
 
-{{- /* {"models": [{"name", "min", "max", "gpus", "cpus"}]}: models that a pipeline uses; others get no replica. */ -}}
+{{- /* {"models": [{"name", "min", "max", "gpus", "cpus"}]}: models that a pipeline uses, and with HTTP all. Others get no replica. */ -}}
 {{- define "labelstream.models" -}}
 {{- $config := . -}}
 {{- $used := list -}}
 {{- range $name, $pipeline := $config.pipelines -}}
 {{- $used = concat $used (list $pipeline.model) (default list $pipeline.models) -}}
 {{- end -}}
+{{- if .http -}}{{- $used = keys $config.models -}}{{- end -}}
 {{- $models := list -}}
 {{- range $name := $used | uniq | sortAlpha -}}
 {{- $model := index $config.models $name -}}
@@ -77,7 +83,7 @@
 {{- $context := . -}}
 {{- $pods := 0 -}}
 {{- if eq .name "workers" -}}
-{{- $workers := include "labelstream.streamWorkers" .config | fromJson -}}
+{{- $workers := include "labelstream.oneCpu" .config | fromJson -}}
 {{- $pods = divf (index $workers .which) .group.cpu | ceil | int -}}
 {{- end -}}
 {{- range (include "labelstream.models" .config | fromJson).models -}}
