@@ -5,6 +5,7 @@ text as for a hundred.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextvars import Context
 from typing import NamedTuple
 
 from labelstream.workers.classifier import Answer, Request
@@ -36,7 +37,9 @@ class TurnJoiner:
         waiting = _Waiting(requests, loop.create_future())
         self._waiting.append(waiting)
         if len(self._waiting) == 1:
-            loop.call_soon(self._flush)
+            # In a context of its own: in that of the first request, Serve would cancel the call of all requests when
+            # the client of the first one is gone.
+            loop.call_soon(self._flush, context=Context())
         return await waiting.future
 
     def _flush(self) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextvars import ContextVar
 
 import pytest
 
@@ -100,3 +101,19 @@ async def test_call_is_cancelled_with_its_last_request() -> None:
     assert submits.futures[0].cancelled()
     with pytest.raises(asyncio.CancelledError):
         await first
+
+
+async def test_submit_is_not_in_the_context_of_a_request() -> None:
+    """Serve cancels what a request calls when the request's client is gone."""
+    request = ContextVar("request", default="")
+    seen: list[str] = []
+
+    def submit(requests: Sequence[Request]) -> "Future[list[Answer]]":
+        seen.append(request.get())
+        return Submits()(requests)
+
+    request.set("one")
+    await TurnJoiner(submit).answer(asked("a"))
+    await TurnJoiner(submit).answer(asked("a" * INLINE_CHARS + "b"))
+
+    assert seen == ["", ""]
