@@ -23,19 +23,29 @@ def middlewares() -> list[Middleware]:
 
 
 class ProxyGuard:
-    """ASGI middleware: hides Serve's own paths but the health check, and removes the proxy's own headers."""
+    """ASGI middleware: hides Serve's own paths but the health check, refuses websockets, and removes the proxy's own
+    headers.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # nothing uses them, and they have no token
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] == "http":
-            if scope["path"].startswith("/-/") and scope["path"] != HEALTH:
+            if _is_serves(scope["path"]):
                 await JSONResponse({"error": "no such path; see /docs"}, 404)(scope, receive, send)
                 return
             headers = [(name, value) for name, value in scope["headers"] if _key(name) not in PROXY_HEADERS]
             scope = {**scope, "headers": headers}
         await self._app(scope, receive, send)
+
+
+def _is_serves(path: str) -> bool:
+    """Whether Serve answers `path` by itself, with a text about its routes. `OPTIONS *` has a path without /."""
+    return path != HEALTH and (path.startswith("/-/") or not path.startswith("/"))
 
 
 def _key(name: bytes) -> str:

@@ -62,13 +62,21 @@ class Access:
         if self._hosts is not None and not any(_matches(_name(host), allowed) for allowed in self._hosts):
             raise Forbidden("the header Host is not allowed; add the host's name to http.allowed_hosts")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host and origin not in self._origins:
+        if origin is not None and _host_of(origin) != host and origin not in self._origins:
             raise Forbidden("the header Origin is not allowed; add the page's origin to http.cors_origins")
         if self._token is None or (path in OPEN and method in ("GET", "HEAD")):
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), self._token):
             raise Unauthorized("the token is missing or wrong; send the header `Authorization: Bearer TOKEN`")
+
+
+def _host_of(origin: str) -> str | None:
+    """The origin's host and port; None if it is no origin."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str:

@@ -85,6 +85,8 @@ def _unpacker(encoding: str) -> Unpack:
             found = stream.decompress(part, max_bytes)
         except zlib.error:
             raise NotJson("the body is not gzip, which its content-encoding names") from None
+        if stream.unused_data:
+            raise NotJson("bytes follow the end of the gzip body; send one gzip stream")
         if is_last and len(found) < max_bytes and not stream.eof:
             raise NotJson("the gzip body is cut off; send all of it")
         return found

@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from ray.serve._private import constants
+from starlette.websockets import WebSocketDisconnect
 
 from labelstream.deploy.gateway.proxy.guard import HEALTH, PROXY_HEADERS, VARIABLE, ProxyGuard, middlewares
 
@@ -20,6 +23,30 @@ def client() -> TestClient:
 @pytest.mark.parametrize(("path", "status"), [("/-/routes", 404), ("/-/anything", 404), (HEALTH, 200), ("/score", 200)])
 def test_serves_own_paths_are_hidden(client: TestClient, path: str, status: int) -> None:
     assert client.get(path).status_code == status
+
+
+@pytest.mark.anyio
+async def test_path_of_no_gateway_is_hidden() -> None:
+    """`OPTIONS *`: Serve would answer with its routes."""
+    sent = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "OPTIONS", "path": "*", "headers": []}
+    await ProxyGuard(never)(scope, never, send)
+
+    assert sent[0]["status"] == 404
+
+
+async def never(*_: Any) -> Any:
+    raise AssertionError
+
+
+@pytest.mark.parametrize("path", ["/", "/-/routes", "/classify"])
+def test_websocket_is_refused(client: TestClient, path: str) -> None:
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(path):
+        pass
 
 
 def test_headers_of_the_proxy_are_removed(client: TestClient) -> None:

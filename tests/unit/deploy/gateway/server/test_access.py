@@ -98,8 +98,19 @@ def test_wildcard_is_each_name_of_a_domain(host: str, status: int) -> None:
 
 @pytest.mark.parametrize(
     ("origin", "status"),
-    [("http://testserver", 200), ("https://page.example", 200), ("http://evil.example", 403), ("null", 403)],
+    [
+        ("http://testserver", 200),
+        ("https://page.example", 200),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+    ],
 )
 def test_other_origin_is_refused(origin: str, status: int) -> None:
     client = client_of(origins=("https://page.example",))
     assert client.post("/score", headers={"origin": origin}).status_code == status
+
+
+def test_token_is_compared_as_utf8() -> None:
+    headers = [(b"authorization", "Bearer secrét".encode())]
+    assert client_of("secrét").post("/score", headers=headers).status_code == 200

@@ -87,7 +87,12 @@ async def test_bomb_is_413() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"), [(b"not gzip", b"is not gzip"), (gzip.compress(b"abc")[:-9], b"is cut off")]
+    ("body", "words"),
+    [
+        (b"not gzip", b"is not gzip"),
+        (gzip.compress(b"abc")[:-9], b"is cut off"),
+        (gzip.compress(b"a") * 2, b"follow the end"),
+    ],
 )
 async def test_broken_gzip_is_400(body: bytes, words: bytes) -> None:
     status, text = await answered([body], {"content-encoding": "gzip"})
