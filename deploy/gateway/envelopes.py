@@ -15,6 +15,7 @@ from labelstream.deploy.gateway.served import NotJson, RequestRefused, UnknownPa
 
 logger = logging.getLogger(__name__)
 BY_MODEL = "/models/{model}"
+MAX_PLACE = 100  # characters
 ErrorBody = Callable[[RequestRefused], Mapping[str, Any]]
 
 
@@ -110,6 +111,8 @@ def _wrong_field(error: RequestValidationError) -> RequestRefused:
     if first["type"] == "model_attributes_type" and first["loc"] == ("body",):
         return WrongField("body: no JSON object; send one, with the header Content-Type: application/json")
     place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    if len(place) > MAX_PLACE:  # a key of the body may be long
+        place = place[:MAX_PLACE] + ".."
     problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     return WrongField(f"{place}: {problem}" + f" (and {len(others)} more)" * bool(others))
 

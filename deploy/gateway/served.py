@@ -3,7 +3,7 @@
 A dialect turns each error into the body of its own envelope; see `envelopes`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -48,6 +48,11 @@ class Served(Protocol):
     async def ready(self, name: str | None = None) -> bool:
         """Whether the model `name` answers now, or could be started. None: whether all models do."""
         ...
+
+
+def shown(name: str) -> str:
+    """The begin of a name that a client sent, for one line of an error."""
+    return repr(name[:50])
 
 
 class RequestRefused(LabelstreamError):
@@ -108,6 +113,10 @@ class UnknownModel(RequestRefused):
     """No model has this name. The message names the known models."""
 
     status = 404
+
+    @classmethod
+    def of(cls, name: str, known: Iterable[str]) -> "UnknownModel":
+        return cls(f"no model {shown(name)}; the models are {', '.join(known)}")
 
 
 class UnknownPath(RequestRefused):

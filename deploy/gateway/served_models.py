@@ -125,7 +125,7 @@ class ServedModels:
                 raise WrongTask(f"model: no model does {wanted}; the config has {self._tasks()}")
             return self._http.default_model if self._http.default_model in able else able[0]
         if name not in self._models:
-            raise UnknownModel(f"no model {name[:50]!r}; the models are {', '.join(self._models)}")
+            raise UnknownModel.of(name, self._models)
         if name not in able:
             raise WrongTask(f"model: {name} does {self._models[name].task}, not {wanted}; {others} does")
         return name

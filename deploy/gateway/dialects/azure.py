@@ -8,18 +8,20 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, model_v
 
 from labelstream.deploy.gateway.envelopes import DialectRouter, path_model
 from labelstream.deploy.gateway.served import RequestRefused, Served
+from labelstream.deploy.gateway.shapes import one_of
 from labelstream.deploy.gateway.texts import all_answered, refuse_blank
 from labelstream.workers.classifier import Answered, Prediction, Request
 from labelstream.workers.engine.description import TaskName
 
 _TASKS = (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT)
+Texts = Annotated[list[StrictStr], Field(fail_fast=True)]
 _ALL = 2**31 - 1  # above the number of any model's labels
 
 
 class InputString(BaseModel):
     """The texts in the older shapes."""
 
-    input_string: list[StrictStr]
+    input_string: Texts
 
 
 class Params(BaseModel):
@@ -42,7 +44,7 @@ class ScoreRequest(BaseModel):
     [..]}}`.
     """
 
-    input_data: list[StrictStr] | InputString | None = None
+    input_data: Annotated[Texts | InputString | None, one_of('a list of texts, or {"input_string": [..]}')] = None
     inputs: InputString | None = None
     params: Params = Params()
 

@@ -75,8 +75,8 @@ class _Asked(NamedTuple):
     model: Model
 
 
-def router(served: Served) -> DialectRouter:
-    """`POST /classify`."""
+def router(served: Served, max_texts: int = 1_024) -> DialectRouter:
+    """`POST /classify`. `max_texts`: of a request."""
     routes = DialectRouter(error_body)
 
     @routes.post(
@@ -92,8 +92,11 @@ def router(served: Served) -> DialectRouter:
         given = request.headers.get(REQUEST_ID, "")  # Serve's proxy makes an id if there is none, and returns it
         event_id = f"http/{given if _IDS.fullmatch(given) else uuid.uuid4().hex}"
         body = (await request.body()).removeprefix(BOM_UTF8)
-        answer = _one if body.lstrip()[:1] != b"[" else _several
-        return Response(await answer(served, body, model, order, event_id), media_type="application/json")
+        if body.lstrip()[:1] != b"[":
+            answer = await _one(served, body, model, order, event_id)
+        else:
+            answer = await _several(served, _items(body, max_texts), model, order, event_id)
+        return Response(answer, media_type="application/json")
 
     return routes
 
@@ -124,12 +127,19 @@ async def _one(served: Served, body: bytes, model: str | None, order: str | None
     return _encode(asked, _in_order(asked, answer, order), event_id)
 
 
-async def _several(served: Served, body: bytes, model: str | None, order: str | None, event_id: str) -> bytes:
-    """Results and errors of the list `body`. Raises errors of the gateway and of the whole list."""
+def _items(body: bytes, max_texts: int) -> list[bytes]:
+    """The raw messages of the list `body`. Raises errors of the whole list."""
     try:
-        raw = items(body)
+        found = items(body)
     except ValueError as error:
         raise MessageRefused(form_error(body, str(error), error)) from None
+    if len(found) > max_texts:  # also of messages that are wrong: each has an error in the answer
+        raise TooManyTexts(f"{len(found)} messages in one request; send {max_texts} at most")
+    return found
+
+
+async def _several(served: Served, raw: Sequence[bytes], model: str | None, order: str | None, event_id: str) -> bytes:
+    """Results and errors of the list of messages. Raises errors of the gateway."""
     found = await _look_up(served, [_read_or_error(one, model) for one in raw], model)
     answers = await _answer(served, found)
     parts = (

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from labelstream.deploy.gateway.shapes import one_of
 
-Texts = Annotated[list[str], Field(min_length=1)]
+Texts = Annotated[list[str], Field(min_length=1, fail_fast=True)]
 
 
 class TextPair(BaseModel):
@@ -55,7 +55,7 @@ class InferenceBody(Embedded):
     """A request of any task. Unknown keys beside `inputs`, such as `options`, are ignored."""
 
     inputs: Annotated[
-        str | TextPair | Annotated[list[str | TextPair], Field(min_length=1)],
+        str | TextPair | Annotated[list[str | TextPair], Field(min_length=1, fail_fast=True)],
         one_of('a text, a pair {"text", "text_pair"}, or a list of these'),
     ]
     parameters: Parameters | None = None

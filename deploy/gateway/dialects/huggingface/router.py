@@ -15,7 +15,7 @@ from labelstream.deploy.gateway.dialects.huggingface.tasks import (
     tasks_of,
 )
 from labelstream.deploy.gateway.envelopes import BY_MODEL, DialectRouter
-from labelstream.deploy.gateway.served import Model, RequestRefused, Served, UnknownPath
+from labelstream.deploy.gateway.served import Model, RequestRefused, Served, UnknownPath, shown
 from labelstream.deploy.gateway.texts import all_answered, prompt_of, refuse_blank, refuse_labels
 from labelstream.deploy.gateway.truncation import Truncation
 from labelstream.workers.engine.description import TaskName
@@ -78,7 +78,7 @@ def _task(name: str) -> TaskName:
     try:
         return TaskName(name)
     except ValueError:
-        raise UnknownPath(f"/pipeline/{name}: unknown task; the tasks are {', '.join(TaskName)}") from None
+        raise UnknownPath(f"unknown task {shown(name)}; the tasks are {', '.join(TaskName)}") from None
 
 
 def error_body(error: RequestRefused) -> ErrorBody:

@@ -29,7 +29,7 @@ class PredictBody(_Body):
     """Unknown keys are ignored, as text-embeddings-inference ignores them."""
 
     inputs: Annotated[
-        str | Pair | Annotated[list[Pair], Field(min_length=1)],
+        str | Pair | Annotated[list[Pair], Field(min_length=1, fail_fast=True)],
         one_of('a text, a pair ["a", "b"], or a batch [["a"], ["b", "c"]] of texts and pairs'),
     ]
     raw_scores: bool = Field(False, description="Logits in place of scores.")
@@ -52,7 +52,7 @@ class PredictBody(_Body):
 class EmbedBody(_Body):
     """Unknown keys are ignored, as text-embeddings-inference ignores them."""
 
-    inputs: Annotated[str | list[str], one_of("a text or a list of texts")]
+    inputs: Annotated[str | Annotated[list[str], Field(fail_fast=True)], one_of("a text or a list of texts")]
     normalize: bool = Field(True, description="Whether vectors are scaled to length 1.")
     dimensions: int | None = Field(None, ge=1, description="Numbers of a vector that are kept, from its first on.")
     prompt_name: str | None = Field(None, description="Name of the model's prompt that precedes each text.")

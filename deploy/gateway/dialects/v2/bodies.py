@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 _NULL_IS_EMPTY = BeforeValidator(lambda value: {} if value is None else value)
-Size = Annotated[StrictInt, Field(ge=0)]
+Size = Annotated[StrictInt, Field(ge=0, lt=2**31)]
+MAX_PARTS = 16  # inputs, outputs, or dimensions of a shape
 
 
 class _Parameters(BaseModel):
@@ -33,7 +34,7 @@ class InputTensor(BaseModel):
     """Texts, as `data` or as binary data behind the JSON."""
 
     name: StrictStr
-    shape: list[Size]
+    shape: list[Size] = Field(max_length=MAX_PARTS)
     datatype: StrictStr
     parameters: Annotated[InputParameters, _NULL_IS_EMPTY] = InputParameters()
     data: list[Any] | None = None
@@ -47,8 +48,10 @@ class RequestedOutput(BaseModel):
 class InferRequest(BaseModel):
     id: StrictStr | None = None
     parameters: Annotated[RequestParameters, _NULL_IS_EMPTY] = RequestParameters()
-    inputs: list[InputTensor] = Field(min_length=1)
-    outputs: Annotated[list[RequestedOutput], BeforeValidator(lambda value: value or [])] = []
+    inputs: list[InputTensor] = Field(min_length=1, max_length=MAX_PARTS)
+    outputs: Annotated[
+        list[RequestedOutput], Field(max_length=MAX_PARTS), BeforeValidator(lambda value: value or [])
+    ] = []
 
 
 class OutputTensor(BaseModel):

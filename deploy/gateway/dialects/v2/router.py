@@ -20,7 +20,7 @@ from labelstream.deploy.gateway.dialects.v2.bodies import (
 from labelstream.deploy.gateway.dialects.v2.outputs import metadata_of, outputs_of, requested
 from labelstream.deploy.gateway.dialects.v2.tensors import BYTES, Output, read_texts
 from labelstream.deploy.gateway.envelopes import DialectRouter
-from labelstream.deploy.gateway.served import Model, Served, UnknownModel, WrongField
+from labelstream.deploy.gateway.served import Model, Served, UnknownModel, WrongField, shown
 from labelstream.deploy.gateway.texts import all_answered, refuse_blank, refuse_labels
 from labelstream.workers.classifier import Request as TextRequest
 from labelstream.workers.engine.description import TaskName
@@ -61,7 +61,7 @@ def router(served: Served) -> DialectRouter:
     async def model_ready(model: str) -> JSONResponse:
         """Whether the model is ready."""
         if model not in served.models():
-            raise UnknownModel(f"no model {model!r}; the models are {', '.join(served.models())}")
+            raise UnknownModel.of(model, served.models())
         is_ready = await served.ready(model)
         return JSONResponse({"name": model, "ready": is_ready}, 200 if is_ready else 503)
 
@@ -104,7 +104,7 @@ async def _model(served: Served, name: str, model_version: str | None) -> Model:
     """Raises UnknownModel, also for another version than the model's revision."""
     found = await served.model(name, tuple(TaskName))
     if model_version not in (None, found.description.revision):
-        raise UnknownModel(f"{name}: no version {model_version!r}; leave the version out")
+        raise UnknownModel(f"{found.name}: no version {shown(str(model_version))}; leave the version out")
     return found
 
 

@@ -3,10 +3,11 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
-from labelstream.deploy.gateway.envelopes import DialectRouter, Envelopes, path_model
+from labelstream.deploy.gateway.envelopes import MAX_PLACE, DialectRouter, Envelopes, _wrong_field, path_model
 from labelstream.deploy.gateway.served import Busy, RequestRefused
 
 
@@ -115,3 +116,8 @@ def test_bug_is_500_without_its_words() -> None:
 
         assert response.status_code == 500
         assert response.json()["detail"] == "BUG: ValueError; see the gateway's log"
+
+
+def test_long_key_is_cut_off_in_the_error() -> None:
+    error = RequestValidationError([{"loc": ("body", "k" * 10_000), "msg": "Extra inputs", "type": "extra_forbidden"}])
+    assert _wrong_field(error).message == "k" * MAX_PLACE + "..: Extra inputs"

@@ -92,7 +92,7 @@ def test_model_is_named_by_header_or_path(client: TestClient, served: EngineServ
         (b"", 422, "body: Field required"),
         (b"{", 400, "the body is not JSON; send a JSON object"),
         (b"{}", 422, "body: give one of input_data and inputs"),
-        (b'{"input_data":["a",1]}', 422, "input_data"),
+        (b'{"input_data":["a",1]}', 422, "input_data: must be a list of texts, or {"),
         (b'{"input_data":["a",""]}', 422, "input_data[1]: the text is empty or blank"),
         (b'{"inputs":{"input_string":[" "]}}', 422, "inputs.input_string[0]: the text is empty or blank"),
         (b'{"inputs":{"texts":["a"]}}', 422, "inputs.input_string: Field required"),

@@ -194,6 +194,10 @@ def test_unknown_model_of_the_path_refuses_the_whole_list(client: TestClient) ->
     assert refusal_of(client.post("/models/other/classify", json=[{"text": "a"}])) == (404, "unknown_model")
 
 
+def test_list_of_too_many_wrong_messages_is_refused_whole(client: TestClient) -> None:
+    assert refusal_of(client.post("/classify", content=b"[%b1]" % (b"1," * 1_024))) == (413, "too_many_texts")
+
+
 def test_empty_list_gives_an_empty_list(client: TestClient) -> None:
     assert client.post("/classify", json=[]).json() == []
 

@@ -190,7 +190,7 @@ LONG = "good " * 300
     [
         ("/models/other", {"inputs": "a"}, 404, "no model other; the models are classifier,"),
         (f"/models/{NLI}/pipeline/fill-mask", {"inputs": "a"}, 422, "model: nli does not do fill-mask; masked does"),
-        (f"/models/{NLI}/pipeline/summary", {"inputs": "a"}, 404, "/pipeline/summary: unknown task; the tasks are"),
+        (f"/models/{NLI}/pipeline/summary", {"inputs": "a"}, 404, "unknown task 'summary'; the tasks are"),
         ("/", {"inputs": []}, 422, "inputs: must be a text, a pair"),
         ("/", {"inputs": [["a"]]}, 422, "inputs: must be a text, a pair"),
         ("/", {"inputs": ["a", " "]}, 422, "inputs[1]: the text is empty or blank"),
