@@ -38,7 +38,11 @@ Input = Annotated[
 ]
 TextField = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Column or JSON field with the text, such as event.message. Default: text."),
+    typer.Option(
+        metavar="NAME",
+        help="Column or JSON field with the text, such as event.message; other fields are not read. Default: text, "
+        "with text_pair, candidate_labels, hypothesis_template, multi_label and top_k if a line has them.",
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -127,11 +131,11 @@ def _answer_all(ask: Ask, texts: Iterable[Text], take: Take, asked: "Request", o
 
 
 def _answer(ask: Ask, texts: list[Text], asked: "Request") -> Answered:
-    """The answers to the texts. An input without a text gets its problem as the answer."""
-    from labelstream.workers.classifier import Fault, RecordError
+    """The answers to the texts, whose own options precede those of `asked`. A problem of a text is its answer."""
+    from labelstream.workers.classifier import RecordError
 
-    found = iter(ask([asked._replace(text=text.text) for text in texts if not text.problem]))
-    return [(text, RecordError(Fault.INVALID_MESSAGE, text.problem) if text.problem else next(found)) for text in texts]
+    found = iter(ask([asked._replace(text=text.text, **text.options) for text in texts if not text.problem]))
+    return [(text, RecordError(text.fault, text.problem) if text.problem else next(found)) for text in texts]
 
 
 def _texts(given: list[str], file: TextFile | None, field: str | None, is_input: bool) -> Iterable[Text]:

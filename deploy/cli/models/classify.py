@@ -76,10 +76,11 @@ def _engine(model: str | None, revision: str | None, top_k: int, options: dict[s
     name = model or "the demo's small sentiment model"
     with announced(f"loading {name}"):
         from labelstream.workers.engine.engine import Engine
+        from labelstream.workers.engine.loading.device import name_of
 
         loaded = Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k, **options)
     with loaded as engine:
-        say(f"model: {name}, revision {engine.description.revision}")
+        say(f"model: {name}, revision {engine.description.revision}, {name_of(engine.dtype)} on {engine.device}")
         yield engine.classify
 
 

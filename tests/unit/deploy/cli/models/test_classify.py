@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from labelstream.workers.classifier import Prediction, Request
+from labelstream.workers.engine.engine import Engine
 from tests.support.models import LABELS, build
 from tests.unit.deploy.cli.conftest import Run, fails
 
@@ -19,7 +22,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_classify_arguments(run: Run, model: str) -> None:
     ended = run("classify", "good", "tab\there\x1b[31m", "--model", model, "--top-k", "2")
     assert ended.code == 0
-    assert f"model: {model}, revision dir-" in ended.err
+    assert re.search(rf"model: {re.escape(model)}, revision dir-\w+, b?float(16|32) on (cpu|cuda)\n", ended.err)
     first, second = ended.out.splitlines()
     assert {cell.split()[0] for cell in first.split("\t")[:2]} == set(LABELS)
     assert first.endswith("\tgood")
@@ -41,6 +44,23 @@ def test_classify_with_labels_is_zero_shot(run: Run, tmp_path_factory: pytest.Te
     ended = run("classify", "good", "-m", model, "-l", "one", "-l", "two", "--template", "So {}.", "-k", "2", "--json")
     (answer,) = map(json.loads, ended.out.splitlines())
     assert {score["label"] for score in answer["scores"]} == {"one", "two"}
+
+
+def test_objects_are_answered_with_their_options(run: Run, model: str, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    file.write_text('{"text":"good","text_pair":"bad bad","top_k":2}\n{"text":"good","top_k":"2"}\n{"text":"good"}\n')
+    ended = run("classify", "-i", str(file), "--json", "-m", model)
+    with Engine.load(model) as engine:
+        (wanted,) = engine.classify([Request("good", "bad bad", top_k=2)])
+    first, refused, last = map(json.loads, ended.out.splitlines())
+    assert isinstance(wanted, Prediction)
+    assert [(one["label"], one["score"]) for one in first["scores"]] == list(
+        zip(wanted.labels, wanted.scores, strict=True)
+    )
+    assert first["tokens"] == wanted.tokens > last["tokens"]
+    assert (refused["error"], len(last["scores"])) == ("invalid_message", 1)
+    assert "line 2: top_k: Input should be a valid integer, not a string\n" in ended.err
+    assert ended.code == 1
 
 
 @pytest.mark.parametrize(("task", "architecture"), [("fill-mask", "ForMaskedLM"), ("feature-extraction", "Model")])

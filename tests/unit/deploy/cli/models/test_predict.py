@@ -55,6 +55,17 @@ def test_predict_prints_what_classify_prints(run: Run, url: str, tmp_path: Path)
     assert found.err.splitlines() == wanted.err.splitlines()[1:]  # which names model and revision first
 
 
+def test_predict_sends_the_options_of_a_row(run: Run, url: str, nli: str, tmp_path: Path) -> None:
+    file = tmp_path / "texts.csv"
+    file.write_text('text,candidate_labels,top_k\nIt broke,"[""one"", ""two""]",2\nIt broke,,\nIt broke,"[]",\n')
+    options = ("-i", str(file), "-l", "three", "--json")
+    wanted, found = run("classify", "-m", nli, *options), run("predict", "-u", url, "-m", "nli", *options)
+    assert found.out == wanted.out
+    first, second, third = map(json.loads, found.out.splitlines())
+    assert [{one["label"] for one in answer["scores"]} for answer in (first, second)] == [{"one", "two"}, {"three"}]
+    assert third["error"] == "invalid_labels"
+
+
 def test_predict_writes_json_and_files(run: Run, url: str, tmp_path: Path) -> None:
     (answer,) = map(json.loads, run("predict", "-u", url, "-m", "sentiment", "--json", "It broke").out.splitlines())
     assert (answer["text"], answer["label"], len(answer["scores"])) == ("It broke", "NEGATIVE", 1)
