@@ -8,15 +8,15 @@ from ray.serve._private.http_util import ASGIAppReplicaWrapper
 from labelstream.deploy.cluster import network
 from labelstream.deploy.control.reporter import Reporter, replica_id
 from labelstream.deploy.control.reports import GatewayReport
+from labelstream.deploy.gateway.http_token import token_of
 from labelstream.deploy.gateway.served_models import ServedModels
 from labelstream.deploy.gateway.server.http_app import build_app
 from labelstream.deploy.gateway.server.ongoing import Requests
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.observability import telemetry
 from labelstream.deploy.observability.metrics.samples import of_gateway
-from labelstream.workers.config_file import load_settings, secret_of
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import HttpSettings
 
 
 class HttpGateway(ASGIAppReplicaWrapper):
@@ -55,11 +55,3 @@ class HttpGateway(ASGIAppReplicaWrapper):
     def _close(self) -> None:
         self._reporter.stop()
         self._models.close()
-
-
-def token_of(http: HttpSettings) -> str | None:
-    """The token of all requests; None if there is none. Raises ConfigError."""
-    token = secret_of(http.token, http.token_file, "http.token_file")
-    if token is not None and not token.strip():
-        raise ConfigError("http.token_file", f"{http.token_file} is empty", "write a long random text into the file")
-    return None if token is None else token.strip()

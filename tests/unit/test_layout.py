@@ -38,6 +38,7 @@ WITHOUT_TEST: dict[str, str] = {
     "deploy/gateway/dialects/tei/errors.py": f"{_DIALECTS}/tei/test_router.py provokes them",
     "deploy/gateway/dialects/tei/info.py": f"{_DIALECTS}/tei/test_router.py validates it by the published schema",
     "deploy/gateway/dialects/tei/metrics.py": f"{_DIALECTS}/tei/test_router.py reads them",
+    "deploy/gateway/http_gateway.py": "a Serve replica, which tests/integration/test_http.py runs",
     "deploy/control/scaling/readings.py": "tuples, which tests/unit/deploy/control/scaling/test_estimator.py fills",
 }
 

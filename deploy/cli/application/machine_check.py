@@ -5,7 +5,7 @@ from typing import Any
 
 from labelstream.deploy.cluster.machine import machine_findings
 from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress
-from labelstream.deploy.gateway.proxy.port_check import http_problem
+from labelstream.deploy.gateway.proxy.port_check import http_findings
 from labelstream.deploy.names import used_models
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.stream.broker.finding import Finding
@@ -23,8 +23,8 @@ def local_findings(settings: Any, metrics: MetricsAddress | None = None) -> list
         except ConfigError as error:
             findings.append(Finding.of(error))
     findings += _gpu_findings(settings, {name: count for name, count in asked.items() if count > 0})
-    if settings.http is not None and (problem := http_problem(settings.http)):
-        findings.append(Finding("http.port", problem))
+    if settings.http is not None:
+        findings += http_findings(settings.http)
     if settings.http is not None and not settings.http.is_local and settings.http.cert_file is None:
         text = "is not set, so the token and the texts travel unencrypted; set cert_file and key_file, or put a proxy "
         findings.append(Finding("http.cert_file", f"{text}with TLS before the port", logging.WARNING))

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,11 +117,13 @@ def test_taken_http_port_is_named(gpus: Any) -> None:
     assert found == f"http.port: port {port} is not free (Address already in use); give another one"
 
 
-def test_token_without_tls_is_a_warning(gpus: Any) -> None:
+def test_token_without_tls_is_a_warning(gpus: Any, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
     gpus(0)
     with socket.socket() as free:
         free.bind(("0.0.0.0", 0))
         port = free.getsockname()[1]
-    _, found = local_findings(http_settings(host="0.0.0.0", port=port, token_file="/run/token"))
+    _, found = local_findings(http_settings(host="0.0.0.0", port=port, token_file=str(token)))
     assert found.level == logging.WARNING
     assert str(found).startswith("http.cert_file: is not set, so the token and the texts travel unencrypted")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from labelstream.deploy.gateway.http_gateway import token_of
+from labelstream.deploy.gateway.http_token import token_of
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import HttpSettings
 
@@ -15,7 +15,7 @@ def test_token_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
     assert token_of(HttpSettings(token_file=file)) == "secret"
 
 
-@pytest.mark.parametrize("content", [None, " \n"])
+@pytest.mark.parametrize("content", [None, " \n", "a\nb\n"])
 def test_unusable_token_file_is_named(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "token"
     if content is not None:
