@@ -144,7 +144,9 @@ COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 $(VENV)/.stamp: pyproject.toml .ci/constraints.txt .ci/uv.txt
 	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Labelstream needs Python 3.11 or newer")'
 	@test -x $(PYTHON) || "$(BASE_PYTHON)" -m venv $(VENV) || { echo "no venv: apt-get install python3-venv" >&2; exit 1; }
+	@echo "1 of 2: installing uv"
 	$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r .ci/uv.txt
+	@echo "2 of 2: installing packages (6 GB), about 30 s, or minutes on a slow machine"
 	$(PYTHON) -m uv pip install -q $(COMPILE) --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
 	$(if $(COMPILE),$(PYTHON) -m compileall -q workers deploy schemas)
 	@# import-linter and pyright read folders: these links have the installed names.
