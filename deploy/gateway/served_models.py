@@ -149,6 +149,7 @@ class ServedModels:
         connection, timeout_s = self._connection(name), self._http.timeout_s
         if connection.done():
             return connection.result()
+        self._waiting[name] += 1  # else the control plane would stop the replica that Serve starts for this request
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.shield(connection)
@@ -156,3 +157,5 @@ class ServedModels:
             raise NotReady(f"model {name}: no replica is up after {timeout_s:g} s", timeout_s) from None
         except LabelstreamError as error:
             raise NotReady(str(error)) from None
+        finally:
+            self._waiting[name] -= 1

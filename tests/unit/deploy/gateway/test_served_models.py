@@ -132,6 +132,19 @@ async def test_model_without_a_replica_is_not_ready() -> None:
         connections.gate.set()
 
 
+async def test_request_for_a_model_at_zero_counts_as_waiting() -> None:
+    connections = Connections()
+    connections.gate.clear()
+    models = models_of(connections, min_replicas=0)
+    asked = asyncio.create_task(models.model("small", (CLASSIFY,)))
+    await asyncio.sleep(0)
+    assert models.counts()["small"]["waiting"] == 1
+
+    connections.gate.set()
+    await asked
+    assert models.counts()["small"]["waiting"] == 0
+
+
 async def test_failed_connection_is_tried_again() -> None:
     connections = Connections(error=StartError("no replica is up"))
     models = models_of(connections)
