@@ -51,11 +51,11 @@ class Request(NamedTuple):
     text: str
     text_pair: str | None = None
     top_k: int | None = None
-    candidate_labels: tuple[str, ...] | None = None
+    candidate_labels: Sequence[str] | None = None
     hypothesis_template: str | None = None
     multi_label: bool | None = None
     function_to_apply: str | None = None
-    targets: tuple[str, ...] | None = None
+    targets: Sequence[str] | None = None
     sequences: bool | None = None
     dimensions: int | None = None
     normalize: bool | None = None

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Request
@@ -16,6 +18,7 @@ from labelstream.deploy.gateway.served import NotJson, RequestRefused, UnknownPa
 logger = logging.getLogger(__name__)
 BY_MODEL = "/models/{model}"
 MAX_PLACE = 100  # characters
+MAX_KEYS = 32  # of an object, compared with the name of a missing field
 ErrorBody = Callable[[RequestRefused], Mapping[str, Any]]
 
 
@@ -113,8 +116,22 @@ def _wrong_field(error: RequestValidationError) -> RequestRefused:
     place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
     if len(place) > MAX_PLACE:  # a key of the body may be long
         place = place[:MAX_PLACE] + ".."
+    if misspelt := _misspelt(first):
+        return WrongField(misspelt)
     problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     return WrongField(f"{place}: {problem}" + f" (and {len(others)} more)" * bool(others))
+
+
+def _misspelt(error: Mapping[str, Any]) -> str:
+    """The problem of a key that resembles the missing field; empty for another error."""
+    if error["type"] != "missing" or not isinstance(error["input"], dict):
+        return ""
+    missing = error.get("ctx", {}).get("fields", error["loc"][-1:])
+    for key in islice(error["input"], MAX_KEYS):
+        if len(key) < MAX_PLACE and (meant := get_close_matches(key, missing, 1)):
+            place = ".".join(map(str, error["loc"][1:-1])) or "body"
+            return f"{place[:MAX_PLACE]}: unknown field {key}; did you mean {meant[0]}?"
+    return ""
 
 
 def _of_starlette(error: HTTPException, request: Request) -> RequestRefused:

@@ -1,6 +1,6 @@
 """Checks the types of a program's requests, because wrong types fail deep in the tokenizer. No torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import UnionType
 
 from labelstream.workers.classifier import Request
@@ -20,22 +20,23 @@ def _request(name: str, item: object) -> Request:
     if not isinstance(request, Request):
         raise TypeError(f"{name} is {_a(request)}; give a str or a Request")
     _check(f"{name}.text", request.text, str, "a str")
-    if request[1:] != _PLAIN:
-        _check_options(name, request)
-    return request
+    return request if request[1:] == _PLAIN else _with_options(name, request)
 
 
-def _check_options(name: str, request: Request) -> None:
+def _with_options(name: str, request: Request) -> Request:
+    """`request` with checked options and tuples for lists, so that the request can be hashed."""
     _check(f"{name}.text_pair", request.text_pair, str | None, "a str or None")
     _check_number(f"{name}.top_k", request.top_k)
-    _check_texts(f"{name}.candidate_labels", request.candidate_labels)
     _check(f"{name}.hypothesis_template", request.hypothesis_template, str | None, "a str or None")
     _check(f"{name}.multi_label", request.multi_label, bool | None, "a bool or None")
     _check(f"{name}.function_to_apply", request.function_to_apply, str | None, "a str or None")
-    _check_texts(f"{name}.targets", request.targets)
     _check(f"{name}.sequences", request.sequences, bool | None, "a bool or None")
     _check_number(f"{name}.dimensions", request.dimensions)
     _check(f"{name}.normalize", request.normalize, bool | None, "a bool or None")
+    return request._replace(
+        candidate_labels=_texts(f"{name}.candidate_labels", request.candidate_labels),
+        targets=_texts(f"{name}.targets", request.targets),
+    )
 
 
 def _check_number(name: str, value: object) -> None:
@@ -44,10 +45,14 @@ def _check_number(name: str, value: object) -> None:
     _check(name, value, int | None, "an int or None")
 
 
-def _check_texts(name: str, value: tuple[str, ...] | None) -> None:
-    _check(name, value, tuple | None, "a tuple of str or None")
-    for i, text in enumerate(value or ()):
+def _texts(name: str, value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise TypeError(f"{name} is {_a(value)}; give a list or tuple of str, or None")
+    for i, text in enumerate(value):
         _check(f"{name}[{i}]", text, str, "a str")
+    return tuple(value)
 
 
 def _check(name: str, value: object, kind: type | UnionType, wanted: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 from fastapi import Depends, Header
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from labelstream.deploy.gateway.envelopes import DialectRouter, path_model
 from labelstream.deploy.gateway.served import RequestRefused, Served
@@ -15,6 +16,7 @@ from labelstream.workers.engine.description import TaskName
 
 _TASKS = (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT)
 Texts = Annotated[list[StrictStr], Field(fail_fast=True)]
+_ONE = "give one of input_data and inputs"
 _ALL = 2**31 - 1  # above the number of any model's labels
 
 
@@ -50,8 +52,10 @@ class ScoreRequest(BaseModel):
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        if (self.input_data is None) == (self.inputs is None):
-            raise ValueError("give one of input_data and inputs")
+        if self.input_data is None and self.inputs is None:
+            raise PydanticCustomError("missing", _ONE, {"fields": ["input_data", "inputs"]})
+        if self.input_data is not None and self.inputs is not None:
+            raise ValueError(_ONE)
         return self
 
     def texts(self) -> tuple[str, list[str]]:

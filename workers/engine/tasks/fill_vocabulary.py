@@ -46,7 +46,7 @@ class FillVocabulary:
                 return known
             ids = self._tokenizer.encode(target, add_special_tokens=False).ids
         except BaseException as error:
-            return unreadable(error)
+            return unreadable(error, target)
         return ids[0] if ids else None
 
 

@@ -101,7 +101,7 @@ class ZeroShotClassification:
                 sequences.append(frame.wrap(pair))
             multi = self._settings.multi_label if request.multi_label is None else request.multi_label
             top_k = self._description.top_k if request.top_k is None else request.top_k
-            questions.append(_Question(labels, multi, top_k, truncated))
+            questions.append(_Question(tuple(labels), multi, top_k, truncated))
         return pack(sequences, types), questions, refused
 
     def _room(self, hypothesis: bytes) -> int:

@@ -143,7 +143,7 @@ class TextTokenizer:
                 return first
             return first + self._ends.last(text, enough)
         except BaseException as error:
-            return unreadable(error)
+            return unreadable(error, text)
 
     def _ask_one(self, part: str) -> bytes:
         return int32_bytes(self._tokenizer.encode_batch_fast([part], add_special_tokens=False)[0].ids)
@@ -155,7 +155,7 @@ class TextTokenizer:
         try:
             return self._words.ids(text, max_words)
         except BaseException as error:
-            unreadable(error)
+            unreadable(error, text)
             return None  # `_ask` asks the tokenizer again, and refuses this text alone
 
     def _ask(self, texts: list[str]) -> list[bytes | RecordError]:
@@ -164,7 +164,7 @@ class TextTokenizer:
         try:
             encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         except BaseException as error:
-            refusal = unreadable(error)
+            refusal = unreadable(error, texts[0])
             return [refusal] if len(texts) == 1 else [found for text in texts for found in self._ask([text])]
         return [int32_bytes(encoding.ids) for encoding in encodings]
 

@@ -7,12 +7,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
-from labelstream.deploy.gateway.envelopes import MAX_PLACE, DialectRouter, Envelopes, _wrong_field, path_model
+from labelstream.deploy.gateway.envelopes import MAX_KEYS, MAX_PLACE, DialectRouter, Envelopes, _wrong_field, path_model
 from labelstream.deploy.gateway.served import Busy, RequestRefused
+
+
+class Part(BaseModel):
+    label: str
 
 
 class Body(BaseModel):
     text: str = Field(min_length=1)
+    parts: list[Part] = []
 
 
 def own_error(error: RequestRefused) -> dict[str, Any]:
@@ -69,6 +74,20 @@ def test_missing_field_does_not_show_the_others(client: TestClient) -> None:
     response = client.post("/echo", json={"secret": "words"})
 
     assert response.json() == {"detail": "text: Field required", "code": 422}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"texts": "a"}, "body: unknown field texts; did you mean text?"),
+        ({"text": "a", "parts": [{"label": "a"}, {"lable": "a"}]}, "parts.1: unknown field lable; did you mean label?"),
+        ({"other": "a"}, "text: Field required"),
+        ({**{f"other{i}": 1 for i in range(MAX_KEYS)}, "texts": "a"}, "text: Field required"),
+        ({"text" + "s" * MAX_PLACE: "a"}, "text: Field required"),
+    ],
+)
+def test_misspelt_key_names_the_missing_field(client: TestClient, body: dict[str, Any], message: str) -> None:
+    assert client.post("/echo", json=body).json() == {"detail": message, "code": 422}
 
 
 def test_body_that_is_not_json_is_400(client: TestClient) -> None:

@@ -17,6 +17,7 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import Activation, Keep, ModelDescription, Windows
 from labelstream.workers.engine.tasks.windows import encode_windows, spans
 from labelstream.workers.engine.tokenization import truncation as ends
+from labelstream.workers.engine.tokenization.refusals import LONE_SURROGATE
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
 from tests.support.models import make_tokenizer
@@ -337,7 +338,8 @@ def test_lone_surrogates_are_refused_anywhere() -> None:
     requests = [Request("good"), Request("\ud800" + "good " * 1_000), Request("\ud800"), Request("a", "\udfff")]
     packed, truncated, refused = tokenizer.encode_each(requests)
     assert (len(packed.lengths), truncated, refused.keys()) == (1, [False], {1, 2, 3})
-    with pytest.raises(ValueError, match="3 of 4 texts are refused: the tokenizer refuses the text: Unicode"):
+    assert set(refused.values()) == {LONE_SURROGATE}
+    with pytest.raises(ValueError, match="3 of 4 texts are refused: the text has a lone surrogate, which UTF-8"):
         tokenizer.encode(requests)
 
 
