@@ -51,7 +51,7 @@ def apply(
         if run is None:
             warn_before(settings)
         else:
-            look_before(settings, None, "nothing is changed")
+            look_before(settings, None, "nothing is changed", runs=True)
         _apply(settings, config, where, run, wait_s)
 
 

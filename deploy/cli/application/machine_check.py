@@ -11,8 +11,10 @@ from labelstream.workers.errors import ConfigError
 from labelstream.workers.stream.broker.finding import Finding
 
 
-def local_findings(settings: Any, metrics: MetricsAddress | None = None) -> list[Finding]:
-    """Warnings and problems of this machine. A local Ray only has the GPUs of this machine."""
+def local_findings(settings: Any, metrics: MetricsAddress | None = None, runs: bool = False) -> list[Finding]:
+    """Warnings and problems of this machine. A local Ray only has the GPUs of this machine. `runs`: the application
+    runs here, and has its port.
+    """
     from labelstream.deploy.deployments.gpus import num_gpus
 
     findings = [finding for finding in machine_findings(settings) if finding.level > logging.INFO]
@@ -24,7 +26,7 @@ def local_findings(settings: Any, metrics: MetricsAddress | None = None) -> list
             findings.append(Finding.of(error))
     findings += _gpu_findings(settings, {name: count for name, count in asked.items() if count > 0})
     if settings.http is not None:
-        findings += http_findings(settings.http)
+        findings += http_findings(settings.http, listens=runs)
     if settings.http is not None and not settings.http.is_local and settings.http.cert_file is None:
         text = "is not set, so the token and the texts travel unencrypted; set cert_file and key_file, or put a proxy "
         findings.append(Finding("http.cert_file", f"{text}with TLS before the port", logging.WARNING))

@@ -17,10 +17,10 @@ from labelstream.workers.stream.broker.finding import Finding
 HUB_TIMEOUT_S = 5.0
 
 
-def start_findings(settings: Any, metrics: MetricsAddress | None) -> Iterator[Finding]:
-    """Everything that prevents `labelstream run` from starting on this machine. Takes seconds."""
+def start_findings(settings: Any, metrics: MetricsAddress | None, runs: bool = False) -> Iterator[Finding]:
+    """Everything that prevents `labelstream run` from starting on this machine. Takes seconds. `runs`: it runs here."""
     yield from kafka_findings(settings)
-    yield from local_findings(settings, metrics)
+    yield from local_findings(settings, metrics, runs)
     yield from model_findings({name: settings.models[name] for name in used_models(settings)}, find_model)
 
 

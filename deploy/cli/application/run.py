@@ -171,12 +171,12 @@ def _logs_kept(folder: Path | None) -> Iterator[None]:
         raise
 
 
-def look_before(settings: Any, metrics: Any, refusal: str) -> None:
+def look_before(settings: Any, metrics: Any, refusal: str, runs: bool = False) -> None:
     """Log every finding in one line. Raises StartError if one of them is a problem."""
     from labelstream.deploy.cli.application.preflight import show_findings, start_findings
 
     with announced("checking brokers, topics and models", logger.info):
-        findings = start_findings(settings, metrics)
+        findings = start_findings(settings, metrics, runs)
         problems = show_findings(findings, lambda level, line: logger.log(level, "%s", escape(line)))
     if problems:
         raise StartError(f"{refusal}: {plural(problems, 'problem')}, see above")

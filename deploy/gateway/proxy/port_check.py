@@ -11,9 +11,9 @@ from labelstream.workers.settings import HttpSettings
 from labelstream.workers.stream.broker.finding import Finding
 
 
-def http_findings(http: HttpSettings) -> list[Finding]:
-    """Why HTTP cannot be served as `http` says, with the fixes."""
-    return [*_of_port(http), *_of_token(http), *_of_certificate(http)]
+def http_findings(http: HttpSettings, listens: bool = False) -> list[Finding]:
+    """Why HTTP cannot be served as `http` says, with the fixes. `listens`: the application itself has the port."""
+    return [*(() if listens else _of_port(http)), *_of_token(http), *_of_certificate(http)]
 
 
 def _of_port(http: HttpSettings) -> Iterator[Finding]:

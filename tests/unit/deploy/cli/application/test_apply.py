@@ -60,7 +60,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(runtime, "deployed", lambda: cluster.found)
     monkeypatch.setattr(runtime, "start_serve", lambda settings, everywhere: cluster.done.append("Serve"))
     monkeypatch.setattr(apply_module, "warn_before", lambda settings: None)
-    monkeypatch.setattr(apply_module, "look_before", lambda settings, port, refusal: None)
+    monkeypatch.setattr(apply_module, "look_before", lambda settings, port, refusal, runs: None)
     return cluster
 
 
@@ -156,7 +156,7 @@ def test_apply_with_problems_on_this_machine_changes_nothing(
 ) -> None:
     cluster.found = owned("run", config, local=True)
     monkeypatch.setattr(apply_module, "look_before", look_before)
-    monkeypatch.setattr(preflight, "start_findings", lambda settings, port: [Finding("models.m.source", "gone")])
+    monkeypatch.setattr(preflight, "start_findings", lambda settings, port, runs: [Finding("models.m.source", "gone")])
     found = run("apply", "-c", config)
     assert (found.code, "nothing is changed: 1 problem, see above" in found.err) == (1, True)
     assert cluster.done == []

@@ -114,7 +114,9 @@ def test_taken_http_port_is_named(gpus: Any) -> None:
         other.listen()
         port = other.getsockname()[1]
         [found] = texts(http_settings(port=port))
+        others = local_findings(http_settings(port=port), runs=True)
     assert found == f"http.port: port {port} is not free (Address already in use); give another one"
+    assert "http.port" not in [finding.key for finding in others]
 
 
 def test_token_without_tls_is_a_warning(gpus: Any, tmp_path: Path) -> None:

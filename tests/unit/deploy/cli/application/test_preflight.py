@@ -40,7 +40,7 @@ def found(write_config: WriteConfig, **more: Any) -> list[Finding]:
 def test_findings_are_ordered_brokers_machine_models(
     write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "local_findings", lambda settings, port: [Finding("machine", "no GPU")])
+    monkeypatch.setattr(preflight, "local_findings", lambda settings, port, runs: [Finding("machine", "no GPU")])
     findings = found(write_config)
     assert [finding.key for finding in findings] == [
         "kafka.bootstrap_servers",

@@ -47,7 +47,7 @@ def test_error_under_json_logs_is_a_json_line(
 def findings(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     """The findings before Ray starts."""
     found: list[Finding] = []
-    monkeypatch.setattr(preflight, "start_findings", lambda settings, port: found)
+    monkeypatch.setattr(preflight, "start_findings", lambda settings, port, runs: found)
     return found
 
 

@@ -24,6 +24,7 @@ def test_taken_port_is_named() -> None:
         other.listen()
         port = other.getsockname()[1]
         assert found(port=port) == [f"http.port: port {port} is not free (Address already in use); give another one"]
+        assert http_findings(HttpSettings(port=port), listens=True) == []
 
 
 def test_foreign_address_is_named() -> None:
