@@ -3,10 +3,13 @@
 pydantic_core is imported only to raise an error: `tests/gpu` runs the engine on machines without pydantic.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from labelstream.workers.value_errors import CHOICES
 
 
 class Section(BaseModel):
@@ -30,9 +33,11 @@ def refuse(problems: Iterable[str]) -> None:
 
 
 def with_more(error: ValidationError, problems: Iterable[str]) -> ValidationError:
-    """`error` with one further entry per problem."""
-    entries = error.errors(include_url=False, include_input=False)
-    lines = [_line(entry["type"], entry["msg"], entry["loc"]) for entry in entries]
+    """`error` with one further entry per problem. Drops values, which may be secrets, but for wrong choices."""
+    lines = [
+        _line(entry["type"], entry["msg"], entry["loc"], entry.get("ctx", {}), _choice(entry))
+        for entry in error.errors(include_url=False)
+    ]
     return _error([*lines, *(_line("problem", text) for text in problems)])
 
 
@@ -42,9 +47,20 @@ def _error(lines: list[Any]) -> ValidationError:
     return ValidationError.from_exception_data("settings", lines, hide_input=True)
 
 
-def _line(kind: str, text: str, place: tuple[int | str, ...] = ()) -> Any:
-    """One entry of a ValidationError, without the value, which may be a secret."""
+def _choice(entry: Any) -> Any:
+    return entry["input"] if entry["type"] in CHOICES else None
+
+
+def _line(
+    kind: str,
+    text: str,
+    place: tuple[int | str, ...] = (),
+    context: Mapping[str, Any] = MappingProxyType({}),
+    value: Any = None,
+) -> Any:
+    """One entry of a ValidationError."""
     from pydantic_core import InitErrorDetails, PydanticCustomError
 
     # `text` as the template's argument: its braces would be read as placeholders.
-    return InitErrorDetails(type=PydanticCustomError(kind, "{text}", {"text": text}), loc=place, input=None)  # type: ignore
+    error = PydanticCustomError(kind, "{text}", {**context, "text": text})  # type: ignore
+    return InitErrorDetails(type=error, loc=place, input=value)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from labelstream.workers.config.keys import known_key, known_keys, nearest
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import ENV_PREFIX, FORMS, Settings
+from labelstream.workers.value_errors import fix_of, given, problem_of
 
 # Keys that a model had in earlier versions.
 _REMOVED = {
@@ -27,16 +28,22 @@ Place = tuple[int | str, ...]
 
 def explain(error: ValidationError) -> Iterator[ConfigError]:
     """One ConfigError per wrong key, or several if the key breaks several rules."""
-    errors = error.errors(include_url=False, include_input=False)
+    errors = error.errors(include_url=False)
     for value, group in groupby(errors, lambda entry: _of_value(_place(entry))):
-        alternatives = []  # one text per allowed type: why the value is not of that type
+        alternatives: list[Any] = []  # one entry per allowed type: why the value is not of that type
         for entry in group:
             if found := _explain(_place(entry), entry):
                 yield found
             else:
-                alternatives.append(_text(entry))
+                alternatives.append(entry)
         if alternatives:
-            yield ConfigError(_dotted(value), ", or ".join(alternatives) + _where_from(value))
+            yield _wrong_value(value, alternatives)
+
+
+def _wrong_value(place: Place, alternatives: Sequence[Any]) -> ConfigError:
+    problem = ", or ".join(map(_text, alternatives)) + given(alternatives[-1])
+    described = _described(place) if len(known_key(place)) == len(place) else ""  # else part of a key's value
+    return ConfigError(_dotted(place), problem + _where_from(place), fix_of(alternatives[-1], described))
 
 
 def _explain(place: Place, entry: Any) -> ConfigError | None:
@@ -56,11 +63,8 @@ def _place(entry: Any) -> Place:
 
 
 def _text(entry: Any) -> str:
-    text = entry["msg"]
-    for pydantic_text, own_text in _TEXTS.items():
-        if text.endswith(pydantic_text):
-            return own_text
-    return text.removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    own = (own_text for pydantic_text, own_text in _TEXTS.items() if entry["msg"].endswith(pydantic_text))
+    return next(own, None) or problem_of(entry)
 
 
 def unknown_variables() -> Iterator[ConfigError]:
@@ -95,9 +99,13 @@ def _of_value(place: Place) -> Place:
 
 def _description(place: Place) -> str:
     """The key's description as the end of a sentence: lower case, no full stop."""
-    field = known_keys().get(known_key(place))
-    text = (field.description or "") if field else ""
+    text = _described(place)
     return (text if text[1:2].isupper() else text[:1].lower() + text[1:]).rstrip(".")
+
+
+def _described(place: Place) -> str:
+    field = known_keys().get(known_key(place))
+    return (field.description or "") if field else ""
 
 
 def _where_from(place: Place) -> str:

@@ -28,6 +28,7 @@ from labelstream.workers.engine.requests import requests_of
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.errors import InferenceError, ModelError
+from labelstream.workers.value_errors import fix_of, given, problem_of
 
 logger = logging.getLogger(__name__)
 Answers = list[Answer]
@@ -192,9 +193,11 @@ def _failure(error: BaseException) -> InferenceError:
 
 
 def _first_of(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = error.errors(include_url=False)[0]
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][0])
         meant = get_close_matches(name, ModelOptions.model_fields, 1)
         return f"{name}: unknown option" + (f"; did you mean {meant[0]}?" if meant else "")
-    return ": ".join((*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")))
+    described = ModelOptions.model_fields[str(first["loc"][0])].description if len(first["loc"]) == 1 else ""
+    fix = fix_of(first, described or "").replace("null", "None")
+    return ": ".join((*map(str, first["loc"]), problem_of(first))) + given(first) + f"; {fix}" * bool(fix)

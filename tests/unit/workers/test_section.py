@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import ValidationError
 
+from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.section import Section, refuse, with_more
 
 
@@ -45,4 +46,11 @@ def test_with_more_keeps_places_and_drops_values() -> None:
         Pair.model_validate({"a": "hunter2"})
     more = with_more(caught.value, ["and so on"])
     assert [(one["type"], one["loc"]) for one in more.errors()] == [("int_parsing", ("a",)), ("problem", ())]
-    assert "hunter2" not in str(more)
+    assert "hunter2" not in str(more) + repr(more.errors())
+
+
+def test_with_more_keeps_a_wrong_choice() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ModelOptions.model_validate({"dtype": "fp16"})
+    (kept, _) = with_more(caught.value, ["and so on"]).errors()
+    assert (kept["input"], kept.get("ctx", {})["expected"][:8]) == ("fp16", "'auto', ")

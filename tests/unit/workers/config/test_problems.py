@@ -29,7 +29,7 @@ def test_all_errors_of_a_config_are_reported() -> None:
         "kafka.compresion: unknown setting; did you mean compression?",
         "models.sentiment: pooling has no effect with task text-classification: remove pooling, or set another task",
         "models.sentiment: stride and aggregate have no effect with long_text truncate: set long_text to windows",
-        "pipelines.feedback.delivery: must be 'at_least_once' or 'exactly_once'",
+        "pipelines.feedback.delivery: must be 'at_least_once' or 'exactly_once', not 'maybe'",
         "pipelines.feedback.workers: max (2) is below min (3)",
     ]
 
@@ -55,10 +55,13 @@ def test_wrong_value_hides_no_contradiction_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"num_gpus": "many"}, "num_gpus: must be a valid number, .*, or must be 'auto'$"),
-        ({"device": "gpu"}, "device: must be 'auto', 'cpu' or 'cuda'$"),
+        ({"num_gpus": "many"}, "num_gpus: must be a number, or must be 'auto', not 'many'$"),
+        ({"device": "gpu"}, r"device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean cuda\?$"),
         ({"task": "x"}, "task: must be 'text-classification', 'zero-shot-classification', 'fill-mask' or 'feature-ex"),
-        ({"thresholds": {"a": "x"}}, r"thresholds\.a: must be a valid number"),
+        ({"thresholds": {"a": "x"}}, r"thresholds\.a: must be a number$"),
+        ({"threshold": 1.5}, "threshold: must be at most 1; null means 0.5 for independent labels$"),
+        ({"top_k": "all"}, "top_k: must be a whole number; null means all labels$"),
+        ({"candidate_labels": [1]}, r"candidate_labels\.0: must be text$"),
         ({"qqq": 1}, "qqq: unknown setting; remove it, or find its name in `labelstream schema config`$"),
     ],
 )
@@ -106,6 +109,6 @@ def test_unknown_variable_suggests_the_nearest_name(monkeypatch: pytest.MonkeyPa
         "LABELSTREAM_QQQ__X: unknown setting; known sections: kafka, models, pipelines, http, logs, tracing",
         "kafka.bootstrap: unknown setting (from LABELSTREAM_KAFKA__BOOTSTRAP); "
         "did you mean LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS?",
-        "models.sentiment.top_k: must be a valid integer, unable to parse string as an integer "
-        "(from LABELSTREAM_MODELS__SENTIMENT__TOP_K)",
+        "models.sentiment.top_k: must be a whole number (from LABELSTREAM_MODELS__SENTIMENT__TOP_K); "
+        "null means all labels",
     ]

@@ -143,3 +143,17 @@ def test_unknown_option_is_named(option: str, said: str) -> None:
     with pytest.raises(ModelError) as refused:
         Engine.load("m", **{option: 2})
     assert str(refused.value) == f"m: {option}: unknown option{said}"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("dtype", "fp16", "must be 'auto', 'float32', 'bfloat16' or 'float16', not 'fp16'; did you mean float16?"),
+        ("threshold", 1.5, "must be at most 1; None means 0.5 for independent labels"),
+        ("top_k", "all", "must be a whole number; None means all labels"),
+    ],
+)
+def test_wrong_option_says_what_is_allowed(option: str, value: Any, said: str) -> None:
+    with pytest.raises(ModelError) as refused:
+        Engine.load("m", **{option: value})
+    assert str(refused.value) == f"m: {option}: {said}"
