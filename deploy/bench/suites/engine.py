@@ -23,6 +23,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as in a replica
 CHUNK = 512  # texts per call, as in a worker's micro-batches
 ALONE = 12  # texts of each round that are sent one by one
 _TOKENIZER_LIMITS = 0.5
+_OVERHEAD_LIMITS = 0.1  # MFU below which arithmetic cannot be the bottleneck
 Say = Callable[[str], None]
 
 
@@ -156,9 +157,7 @@ class Comparison:
             "ratios": {
                 f"engine / {name}": value for name, value in ratios(rounds, same.dtype == default.dtype).items()
             },
-            "limit": f"tokenizer: takes {share:.0%} of the time on one core"
-            if share > _TOKENIZER_LIMITS
-            else f"device: tokenizing takes {share:.0%} of the time, the model the rest",
+            "limit": limit(share, statistics.median(every["mfu"])),
         }
 
     def _row(self, name: str, every: dict[str, list[float]]) -> dict[str, Any]:
@@ -199,6 +198,18 @@ class Comparison:
         refused = [answer for future in futures for answer in future.result() if isinstance(answer, RecordError)]
         if refused:
             raise ValueError(f"{len(refused)} texts were refused: {refused[0].message}")
+
+
+def limit(tokenizing: float, mfu: float) -> str:
+    """The bottleneck, from the tokenizer's share of the time on one core and the model's FLOPs utilization."""
+    if tokenizing > _TOKENIZER_LIMITS:
+        return f"tokenizer: takes {tokenizing:.0%} of the time on one core"
+    if mfu < _OVERHEAD_LIMITS:
+        return (
+            f"overhead: MFU is {mfu:.2f} and tokenizing takes {tokenizing:.0%} of the time; memory and the fixed costs "
+            "of each forward take the rest"
+        )
+    return f"device: tokenizing takes {tokenizing:.0%} of the time, the model the rest"
 
 
 def ratios(rounds: Sequence[dict[str, float]], compute_the_same: bool) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
-from labelstream.deploy.bench.suites.engine import BEST, ratios
+from labelstream.deploy.bench.suites.engine import BEST, limit, ratios
 from labelstream.deploy.cli.main import app
 from labelstream.workers.engine.loading import device
 from labelstream.workers.engine.tokenization.synthetic_texts import make_texts
@@ -34,6 +34,18 @@ def test_headline_is_the_ratio_to_the_better_pipeline_of_each_round() -> None:
     ]
     assert ratios(rounds, compute_the_same=True) == {BEST: 3.0}
     assert ratios(rounds, compute_the_same=False) == {"pipeline, same dtype": 4.0, "pipeline, its defaults": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("tokenizing", "mfu", "said"),
+    [
+        (0.51, 0.01, "tokenizer: takes 51% of the time on one core"),
+        (0.2, 0.01, "overhead: MFU is 0.01 and tokenizing takes 20% of the time; "),
+        (0.2, 0.1, "device: tokenizing takes 20% of the time, the model the rest"),
+    ],
+)
+def test_bottleneck_is_named(tokenizing: float, mfu: float, said: str) -> None:
+    assert limit(tokenizing, mfu).startswith(said)
 
 
 def test_engine_beside_pipeline_has_all_figures(tmp_path: Path) -> None:
