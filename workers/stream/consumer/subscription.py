@@ -6,12 +6,15 @@ Behavior of kafka-python 3.0.12, cluster.py and coordinator/consumer.py:
 * A subscribed topic that is missing is asked for every 100 ms, with an error in the log each time. Metadata of all
   topics has no such error, so the consumer asks for all topics while a named one is missing.
 * An empty list of topics is refused. A pattern without a match joins the group without partitions.
+* With a pattern, each poll that joins the group first asks for metadata, which takes 100 ms of a poll's JOIN_MS. A join
+  that ends meanwhile is discarded, and the group joins again. So the pattern is false for such a poll.
 
 The broker refuses offsets of a deleted topic, and kafka-python repeats such a commit. So the partitions of a deleted
 topic count as lost at once: their messages in flight get no result, as the unread ones.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,10 +50,15 @@ class Subscription:
         self.deleted: frozenset[str] = frozenset()
         self._missing: frozenset[str] = frozenset()
         self._missing_since = clock()
+        self._poller = threading.get_ident()
         consumer.subscribe(pattern=NEVER, listener=assignment)
         any_consumer._subscription.subscribed_pattern = self
         self._cluster.add_listener(self._follow)
         self._ask_for(all_topics=not inputs.names)
+
+    def __bool__(self) -> bool:
+        """Is there a pattern? For a poll that joins the group: not once its topics are known, or do not exist."""
+        return threading.get_ident() != self._poller or not (self.topics or self.waits())
 
     def match(self, topic: str) -> bool:
         """Is the consumer to read this topic? A deleted topic that is back is first released, then assigned anew."""

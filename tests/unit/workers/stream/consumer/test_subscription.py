@@ -1,5 +1,6 @@
 """The input topics that exist, as the metadata tells: topics appear, vanish and come back."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -28,6 +29,18 @@ def test_consumer_matches_topics_by_the_setting() -> None:
     assert made.topics == {"logs.a", "logs.b"}
     assert [made.match(topic) for topic in ("logs.a", "my.logs.a", "__logs.a")] == [True, False, False]
     assert consumer._cluster.need_all_topic_metadata
+
+
+def test_joining_poll_asks_for_metadata_until_topics_are_known() -> None:
+    made, consumer, _, clock = subscribed(NAMED)
+    with ThreadPoolExecutor(1) as io_thread:
+        assert (bool(made), io_thread.submit(bool, made).result()) == (True, True)
+        consumer._cluster.update("a")
+        assert (bool(made), io_thread.submit(bool, made).result()) == (False, True)
+        consumer._cluster.update()
+        assert bool(made)
+        clock.now += TELL_S
+        assert (bool(made), io_thread.submit(bool, made).result()) == (False, True)
 
 
 def test_all_topics_are_asked_for_only_while_one_is_missing() -> None:
