@@ -12,10 +12,11 @@ from labelstream.workers.engine.description import ModelDescription, TaskName
 _REFUSED = {"classification": "use the parameter top_k", "shared_memory_region": "leave it out"}
 
 
-def outputs_of(answers: Sequence[Answered], shape: list[int], has_top_k: bool) -> list[Output]:
+def outputs_of(answers: Sequence[Answered], shape: list[int], top_k: int | None) -> list[Output]:
     """The outputs of answers of one task. Raises WrongField if they do not fit a tensor.
 
-    Labels and scores have the `shape` of the texts, or [n, k] where the request names `top_k`.
+    Labels and scores have the `shape` of the texts, or [n, k] where the request names `top_k`. k is at most `top_k`:
+    answers with independent labels also have accepted labels beyond it, whose numbers differ between texts.
     """
     first = answers[0]
     if isinstance(first, Embedding):
@@ -23,9 +24,9 @@ def outputs_of(answers: Sequence[Answered], shape: list[int], has_top_k: bool) -
         return [Output("embedding", FP32, [len(vectors), len(first.vector)], list(chain.from_iterable(vectors)))]
     if isinstance(first, MaskFill):
         return _fills([answer for answer in answers if isinstance(answer, MaskFill)])
-    kept = len(first.labels) if has_top_k else 1
-    shape = [len(answers), kept] if has_top_k else shape
     predictions = [answer for answer in answers if isinstance(answer, Prediction)]
+    kept = 1 if top_k is None else min(top_k, *(len(answer.labels) for answer in predictions))
+    shape = shape if top_k is None else [len(answers), kept]
     return [
         Output("label", BYTES, shape, [label for answer in predictions for label in answer.labels[:kept]]),
         Output("score", FP32, shape, [score for answer in predictions for score in answer.scores[:kept]]),

@@ -95,7 +95,7 @@ def router(served: Served) -> DialectRouter:
         wanted = requested(asked, found.description)
         shape, requests = _requests(asked, binary, found)
         answers = all_answered(await served.answer(found, requests), "inputs.text")
-        return _response(asked, found, outputs_of(answers, shape, asked.parameters.top_k is not None), wanted)
+        return _response(asked, found, outputs_of(answers, shape, asked.parameters.top_k), wanted)
 
     return routes
 
