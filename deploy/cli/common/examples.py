@@ -26,7 +26,7 @@ _EXAMPLES = {
     ),
     "predict": (
         "labelstream predict 'The room was clean' 'The food was cold'",
-        "labelstream predict -u https://gateway:8000 -m topics -i tickets.csv -o out.csv",
+        "labelstream predict -u https://host:8000 -m topics -i in.csv -o out.csv",
     ),
     "produce": (
         "echo 'Works well' | labelstream produce feedback -c labelstream.yaml",

@@ -40,7 +40,7 @@ def test_every_fault_is_a_reason_of_a_dead_letter() -> None:
 
 
 def test_request_options_default_to_none() -> None:
-    assert Request("text")[1:] == (None,) * 5
+    assert set(Request("text")[1:]) == {None}
 
 
 def test_progress_starts_at_minus_infinity() -> None:

@@ -10,7 +10,7 @@ from labelstream.workers import errors
 from labelstream.workers.errors import ConfigError, LabelstreamError, StreamError
 
 OURS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, LabelstreamError)]
-RETRIABLE = {"InferenceError", "ModelChanged", "FailedApart", "StreamError", "RecordRefused"}
+RETRIABLE = {"InferenceError", "ModelChanged", "FailedApart", "StreamError", "RecordRefused", "GatewayUnavailable"}
 
 
 def test_retriable_errors_are_listed() -> None:

@@ -26,7 +26,7 @@ def test_invalid_yaml_names_the_line(run: Run, write_config: WriteConfig) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "parts"),
     [
-        ("dead_letter: dlq", "dead_letter: in", ("pipelines.feedback", "dead_letter is the input topic")),
+        ("dead_letter: dlq", "dead_letter: in", ("pipelines.feedback", "dead_letter is an input topic")),
         ("input: in", "input: in, bacth: 3", ("pipelines.feedback.bacth: unknown setting",)),
         ("model: sentiment}", "model: other}", ("pipelines.feedback.model", "no model 'other'")),
         (

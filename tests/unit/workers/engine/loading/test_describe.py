@@ -113,7 +113,7 @@ def test_zero_shot_needs_entailment_and_another_label() -> None:
 def test_fill_mask_without_mask_token_is_refused() -> None:
     description = described(task="fill-mask", top_k=None)
     tokenizer = make_tokenizer("bert")
-    assert description.mask == Mask("[MASK]", tokenizer.mask_token_id)
+    assert description.mask == Mask("[MASK]", tokenizer.mask_token_id, tokenizer.pad_token_id)
     assert description.activation is Activation.SOFTMAX
     assert len(description.labels) == description.top_k == 1_000
     assert description.labels[5:8] == tuple(tokenizer.decode([i]) for i in (5, 6, 7))
