@@ -1,7 +1,9 @@
 """Serves the metrics of a local Ray at an address that a Prometheus can reach, and nothing else."""
 
 import errno
+import logging
 import socket
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from typing import NamedTuple
 
 from labelstream.workers.errors import StartError
 
+logger = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -55,7 +58,7 @@ def metrics_endpoint(at: MetricsAddress | None) -> Iterator[Callable[[str], None
         yield lambda url: None
         return
     source: list[str] = []
-    server_type = type("Server", (ThreadingHTTPServer,), {"address_family": at.family})
+    server_type = type("Server", (_Server,), {"address_family": at.family})
     try:
         server = server_type(at, _handler(source))
     except OSError as error:
@@ -67,6 +70,14 @@ def metrics_endpoint(at: MetricsAddress | None) -> Iterator[Callable[[str], None
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Called in an except block. The default prints a traceback, also for a scraper that has gone."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            logger.error("BUG: a scrape of the metrics failed: %r", error)
 
 
 def _handler(source: list[str]) -> type[BaseHTTPRequestHandler]:

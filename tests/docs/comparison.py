@@ -8,11 +8,12 @@ import re
 from collections.abc import Sequence
 
 _ANY_LINES = "..."
+_PROGRESS = "asking the application at "  # printed only where the answer takes more than 2 s
 
 
 def matches(shown: Sequence[str], printed: Sequence[str], in_order: bool = True) -> bool:
     """`shown`: the page's lines. `printed`: the command's. Empty lines count in neither."""
-    lines = [_plain(line) for line in printed if line.strip()]
+    lines = [_plain(line) for line in printed if line.strip() and not line.startswith(_PROGRESS)]
     patterns = [line.strip() if line.strip() == _ANY_LINES else _pattern(line) for line in shown if line.strip()]
     if not in_order:
         return _in_any_order(patterns, lines)

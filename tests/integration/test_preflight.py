@@ -49,7 +49,7 @@ def test_run_and_check_report_all_findings_at_once(kafka: Broker, topic: str, mo
     checked = call("check", "--connect", "-c", config)
     consumer.close()
     assert (ran.returncode, checked.returncode) == (1, 1)
-    found = lines(ran.stderr, "problem: ")
+    found = lines(ran.stderr, " ERROR ")
     keys = [line.partition(": ")[0] for line in found]
     assert keys == [
         "pipelines.p.output",

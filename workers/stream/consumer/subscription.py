@@ -49,6 +49,7 @@ class Subscription:
         self.topics: frozenset[str] = frozenset()
         self.deleted: frozenset[str] = frozenset()
         self._missing: frozenset[str] = frozenset()
+        self._updates = 0
         self._missing_since = clock()
         self._poller = threading.get_ident()
         consumer.subscribe(pattern=NEVER, listener=assignment)
@@ -72,8 +73,8 @@ class Subscription:
             self._cluster.request_update()
 
     def waits(self) -> bool:
-        """Does no input topic exist? False for TELL_S, in which the brokers may answer."""
-        return not self.topics and self._clock() >= self._missing_since + TELL_S
+        """Does no input topic exist? False until the brokers have answered, and for TELL_S more."""
+        return not self.topics and self._answered() and self._clock() >= self._missing_since + TELL_S
 
     def alarms(self) -> dict[str, str]:
         """The alarm for missing topics; empty for TELL_S, in which the brokers may answer."""
@@ -87,12 +88,17 @@ class Subscription:
             "create -c FILE`, or remove it from `input`"
         }
 
+    def _answered(self) -> bool:
+        """The first update comes from the connection, and names no topics."""
+        return self._updates > 1
+
     def _follow(self, cluster: Any) -> None:
         """Note which topics exist after an update of the metadata."""
         exist = frozenset(self._inputs.among(cluster.topics()))
         deleted, topics = self.topics - exist, exist - self.deleted
         created, missing = topics - self.topics, frozenset(self._inputs.names) - exist
-        if (missing and not self._missing) or (deleted and not topics):
+        self._updates += 1
+        if (missing and not self._missing) or (deleted and not topics) or not self._answered():
             self._missing_since = self._clock()
         if deleted:
             self.deleted |= deleted

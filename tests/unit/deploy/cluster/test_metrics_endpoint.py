@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress, metrics_endpoint
+from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress, _Server, metrics_endpoint
 from labelstream.workers.errors import StartError
 
 KIND = "text/plain; version=0.0.4"
@@ -102,3 +102,18 @@ def test_address_of_this_machine_is_taken(host: str, exporter: str) -> None:
     with metrics_endpoint(at) as show:
         show(exporter)
         assert code(at.port, "/metrics") == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [(BrokenPipeError(), []), (KeyError("x"), ["BUG: a scrape of the metrics failed: KeyError('x')"])],
+)
+def test_scraper_that_leaves_prints_nothing(
+    error: Exception, logged: list[str], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        raise error
+    except Exception:
+        _Server.handle_error(object.__new__(_Server), object(), "127.0.0.1")
+    assert caplog.messages == logged
+    assert capfd.readouterr() == ("", "")

@@ -30,7 +30,7 @@ PIPELINE = "pipelines.feedback"
         ({"only_if": {"field": "a", "matches": "(?=a)"}}, f"{PIPELINE}.only_if.0.matches", "look-ahead"),
         ({"only_if": [{"field": "a..b", "exists": True}]}, f"{PIPELINE}.only_if.0.field", "must be a path"),
         ({"format": "text", "only_if": {"field": "a", "exists": True}}, PIPELINE, "only_if: field reads JSON"),
-        ({"max_age_s": 0}, f"{PIPELINE}.max_age_s", "greater than 0"),
+        ({"max_age_s": 0}, f"{PIPELINE}.max_age_s", "above 0"),
         ({"otherwise": "pass", "output_shape": "enrich"}, PIPELINE, "otherwise has no effect"),
         ({"otherwise": "pass", "max_age_s": 1}, PIPELINE, "set output_shape to enrich"),
     ],

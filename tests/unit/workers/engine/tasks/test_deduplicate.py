@@ -35,6 +35,7 @@ requests = st.builds(
     st.sampled_from([None, ("a",), ("b",)]),
     st.sampled_from([None, "{}"]),
     st.sampled_from([None, True, False]),
+    targets=st.sampled_from([None, ("a",)]),
 )
 
 

@@ -97,6 +97,16 @@ def test_missing_topics_raise_an_alarm(inputs: InputTopics, topics: tuple[str, .
     assert found is None if alarm is None else (found or "").startswith(alarm)
 
 
+def test_subscription_waits_only_after_an_answer() -> None:
+    """Hazard: a slow start took input topics for new ones, which start at their beginning."""
+    consumer, clock = Consumer(), Clock()
+    made = Subscription(consumer, NAMED, PartitionAssignment(), clock)  # type: ignore[arg-type]
+    clock.now += TELL_S
+    assert not made.waits()
+    consumer._cluster.update()
+    assert made.waits()
+
+
 def test_subscription_waits_only_without_any_topic() -> None:
     made, consumer, _, clock = subscribed(PATTERN)
     assert not made.waits()
