@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,8 +38,8 @@ class Run(NamedTuple):
     folder: Path
 
 
-def _config(broker: KafkaBroker, collector: Collector, folder: Path) -> Path:
-    for topic in ("in", "out", "bad", "once-in", "once-out", "once-bad", "once-routed"):
+def _config(broker: KafkaBroker, collector: Collector, folder: Path, http_port: int) -> Path:
+    for topic in ("in", "out", "bad", "once-in", "once-out", "once-bad", "once-routed", "list-in", "list-out"):
         broker.create_topic(topic, 2)
     pipeline = {"model": "tiny", "on_empty_text": "skip"}
     config = folder / "labelstream.yaml"
@@ -51,7 +52,15 @@ def _config(broker: KafkaBroker, collector: Collector, folder: Path) -> Path:
                 "models": {
                     "tiny": {"source": str(build(folder / "model")), "replicas": {"min": 1, "max": 2}, "threshold": 0.5}
                 },
+                "http": {"port": http_port},
                 "pipelines": {
+                    "lists": {
+                        **pipeline,
+                        "fields": {"text": "texts[*]"},
+                        "input": "list-in",
+                        "output": "list-out",
+                        "dead_letter": "bad",
+                    },
                     "plain": {**pipeline, "input": "in", "output": "out", "dead_letter": "bad"},
                     "once": {
                         **pipeline,
@@ -70,9 +79,9 @@ def _config(broker: KafkaBroker, collector: Collector, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    folder, port = tmp_path_factory.mktemp("monitored"), free_port()
+    folder, port, http_port = tmp_path_factory.mktemp("monitored"), free_port(), free_port()
     with KafkaBroker() as broker, Collector() as collector, (folder / "run.log").open("wb") as log:
-        config = _config(broker, collector, folder)
+        config = _config(broker, collector, folder, http_port)
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("labelstream")), "run", "-c", str(config), "--metrics-port", str(port)],
             stdout=log,
@@ -83,9 +92,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         )
         try:
             with Prometheus(f"127.0.0.1:{port}", folder) as prometheus:
-                assert prometheus.wait_for('count(ray_labelstream_workers{state="running"} == 1) == 2', START_S), (
+                assert prometheus.wait_for('count(ray_labelstream_workers{state="running"} == 1) == 3', START_S), (
                     _end_of(folder)
                 )
+                _ask(http_port)
+                produce(broker.bootstrap, "list-in", [(b"key", b'{"texts": ["a good text", ""]}')])
+                assert len(read_results(broker.bootstrap, "list-out", 1, START_S)) == 1, _end_of(folder)
                 for topic in ("in", "once-in"):
                     produce(broker.bootstrap, topic, _messages(), headers=[("traceparent", TRACE.encode())])
                 for topic in ("out", "once-routed"):
@@ -93,11 +105,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 shown = f"count(sum by (pipeline) (ray_labelstream_results_total) == {GOOD}) == 2"
                 assert prometheus.wait_for(shown, SHOWN_S)
                 # Autoscaling observes for a while before it acts.
-                assert prometheus.wait_for("count(ray_labelstream_replicas_wanted) == 3", SHOWN_S), _end_of(folder)
+                assert prometheus.wait_for("count(ray_labelstream_replicas_wanted) == 4", SHOWN_S), _end_of(folder)
                 yield Run(prometheus, collector, folder)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(120)
+
+
+def _ask(http_port: int) -> None:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{http_port}/classify", b'{"text": "a good text"}', {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        assert response.status == 200
 
 
 def _messages() -> list[tuple[bytes, bytes]]:
@@ -158,10 +178,11 @@ def test_trace_links_message_to_micro_batch_and_forward(run: Run) -> None:
         known = {call.span_id for call in run.collector.named("classify tiny")}
         return any({link.span_id for link in forward.links} & known for forward in run.collector.named("forward"))
 
-    wait_until(lambda: deployments() >= {"pipeline-plain", "pipeline-once", "model-tiny"}, 30, "everybody's spans")
+    everybody = {"pipeline-lists", "pipeline-plain", "pipeline-once", "model-tiny", "gateway"}
+    wait_until(lambda: deployments() >= everybody, 30, "everybody's spans")
     wait_until(calls_of_batches, 30, "the calls' spans")
     wait_until(forwards_of_calls, 30, "the forwards' spans")
-    assert deployments() == {"pipeline-plain", "pipeline-once", "model-tiny"}
+    assert deployments() == everybody
     assert all(
         [link.trace_id.hex() for link in batch.links] == [TRACE.split("-")[1]]
         for batch in run.collector.named("process in")
@@ -195,7 +216,7 @@ def test_metric_values_match_produced_messages(run: Run) -> None:
         wait_until(lambda counted=counted: _number(run, counted) == GOOD + BAD, 30, "the last latencies")
         wait_until(lambda where=where: _number(run, f"sum(ray_labelstream_lag_messages{where})") == 0, 30, "no lag")
     assert _number(run, 'sum(ray_labelstream_results_routed_total{topic="once-routed"})') == GOOD
-    assert _number(run, "sum(ray_labelstream_model_sequences_total)") == 2 * GOOD
+    assert _number(run, "sum(ray_labelstream_model_sequences_total)") == 2 * GOOD + 2
     assert _number(run, 'sum(ray_labelstream_transactions_total{outcome="committed"})') >= 1
     run_tokens = _number(run, "sum(ray_labelstream_model_run_tokens_total)")
     assert 0.5 < run_tokens / _number(run, "sum(ray_labelstream_model_run_slots_total)") < 1
