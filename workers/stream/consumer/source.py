@@ -154,7 +154,8 @@ class RecordSource:
     def _note_history(self, assigned: set[TopicPartition]) -> None:
         history, topics = self._history, self.subscription.topics
         if not topics:
-            history.waited = history.waited or self.subscription.waits()
+            # A member has fresh metadata; before the join a slow answer is no missing topic.
+            history.waited = history.waited or (self.is_member() and self.subscription.waits())
         elif topics - history.seen:
             known = {partition for partition in assigned if self._fetching.position(partition) is not None}
             history.seen |= {partition.topic for partition in known}
