@@ -59,6 +59,7 @@ class Consumer:
         self._fetcher = SimpleNamespace(fetched_records=None, _append=None, _parse_fetched_data=None)
         self._subscription = SimpleNamespace(assignment={}, subscribed_pattern=None)
         self._cluster = FakeCluster({"in"})
+        self._net = SimpleNamespace(_io_thread=None)
 
     def hold(self, source: RecordSource, *partitions: TopicPartition) -> None:
         position = SimpleNamespace(position=SimpleNamespace(offset=40))

@@ -51,7 +51,6 @@ class Subscription:
         self._missing: frozenset[str] = frozenset()
         self._updates = 0
         self._missing_since = clock()
-        self._poller = threading.get_ident()
         consumer.subscribe(pattern=NEVER, listener=assignment)
         any_consumer._subscription.subscribed_pattern = self
         self._cluster.add_listener(self._follow)
@@ -59,7 +58,8 @@ class Subscription:
 
     def __bool__(self) -> bool:
         """Is there a pattern? For a poll that joins the group: not once its topics are known, or do not exist."""
-        return threading.get_ident() != self._poller or not (self.topics or self.waits())
+        on_io_thread = threading.current_thread() is self._consumer._net._io_thread
+        return on_io_thread or not (self.topics or self.waits())
 
     def match(self, topic: str) -> bool:
         """Is the consumer to read this topic? A deleted topic that is back is first released, then assigned anew."""

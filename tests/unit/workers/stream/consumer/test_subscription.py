@@ -1,5 +1,6 @@
 """The input topics that exist, as the metadata tells: topics appear, vanish and come back."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,6 +35,7 @@ def test_consumer_matches_topics_by_the_setting() -> None:
 def test_joining_poll_asks_for_metadata_until_topics_are_known() -> None:
     made, consumer, _, clock = subscribed(NAMED)
     with ThreadPoolExecutor(1) as io_thread:
+        consumer._net._io_thread = io_thread.submit(threading.current_thread).result()
         assert (bool(made), io_thread.submit(bool, made).result()) == (True, True)
         consumer._cluster.update("a")
         assert (bool(made), io_thread.submit(bool, made).result()) == (False, True)
