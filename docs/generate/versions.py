@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from docs.generate.markdown import code, table
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("openvino", "tracing")
+EXTRAS = ("openvino", "evaluate", "tracing")
 _PYTHON = "Programming Language :: Python :: "
 
 
