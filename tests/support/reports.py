@@ -64,3 +64,14 @@ def gateway_report(**changes: Any) -> Any:
         "age_s": 0.1,
         **changes,
     }
+
+
+def board(results: int, **more: Any) -> Any:
+    """The status of the pipeline `p` with two workers, each with `results`."""
+    stats = {
+        **pipeline_report(age_s=0.0, results_out=results, messages_in=results, lag=3, in_flight=2),
+        "dead_letters": {"empty_text": 1},
+        "latency_ms": {"p50": 4.0, "p99": 9.0},
+        **more,
+    }
+    return {"pipelines": {"p": {"r1": stats, "r2": {**stats, "latency_ms": {}}}}, "models": {}}

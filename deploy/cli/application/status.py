@@ -13,6 +13,7 @@ from labelstream.deploy.cli.common.console import announced, escape, out
 from labelstream.deploy.cli.common.running import Address, RunConfig, address_of
 from labelstream.deploy.cli.common.times import duration_s
 from labelstream.deploy.control.reports import Place, Status
+from labelstream.deploy.control.summary import ModelView, PipelineView, StatusView, alive, is_ready, old_age, problems
 from labelstream.deploy.names import GATEWAY, model_deployment, pipeline_deployment
 from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.stream.report import ALARMS_PAGE
@@ -63,11 +64,9 @@ def status(
         raise typer.Exit(1)
 
 
-def _ask(
-    runtime: Any, pipeline: str | None, until: float
-) -> tuple[Status, list[view.PipelineView], list[view.ModelView]]:
+def _ask(runtime: Any, pipeline: str | None, until: float) -> tuple[Status, list[PipelineView], list[ModelView]]:
     """The status when the application is ready, or at the time `until`. Raises StartError without an answer then."""
-    seen = view.StatusView()
+    seen = StatusView()
     while True:
         try:
             found = _only(runtime.status(), pipeline)
@@ -80,12 +79,12 @@ def _ask(
         time.sleep(AGAIN_S)
 
 
-def _is_ready(pipelines: list[view.PipelineView]) -> bool:
-    return all(view.is_ready(pipeline) for pipeline in pipelines)
+def _is_ready(pipelines: list[PipelineView]) -> bool:
+    return all(is_ready(pipeline) for pipeline in pipelines)
 
 
-def _has_problem(pipelines: list[view.PipelineView]) -> bool:
-    return any(view.problems(pipeline) for pipeline in pipelines)
+def _has_problem(pipelines: list[PipelineView]) -> bool:
+    return any(problems(pipeline) for pipeline in pipelines)
 
 
 def _only(found: Status, pipeline: str | None) -> Status:
@@ -105,17 +104,17 @@ def _only(found: Status, pipeline: str | None) -> Status:
     return shown
 
 
-def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: Status) -> None:
+def _show(pipelines: list[PipelineView], models: list[ModelView], found: Status) -> None:
     console = out()
     if pipelines:
         console.print(view.Overview(pipelines))
     lines = [*view.http_lines(found), *(view.model_line(model) for model in models)]
     for name, workers in found["pipelines"].items():
-        lines += _places(f"pipeline {name}", workers, view.alive(found, pipeline_deployment(name), workers))
+        lines += _places(f"pipeline {name}", workers, alive(found, pipeline_deployment(name), workers))
     for name, replicas in found["models"].items():
-        lines += _places(f"model {name}", replicas, view.alive(found, model_deployment(name), replicas))
+        lines += _places(f"model {name}", replicas, alive(found, model_deployment(name), replicas))
     for replicas in found.get("gateway", {}).values():
-        lines += _places("gateway", replicas, view.alive(found, GATEWAY, replicas))
+        lines += _places("gateway", replicas, alive(found, GATEWAY, replicas))
     lines += [
         f"{name}: {reason}" for name, reason in (found["scaling"]["reasons"] if "scaling" in found else {}).items()
     ]
@@ -133,6 +132,6 @@ def _places(subject: str, reports: Mapping[str, Place], alive: Mapping[str, Plac
     lines = []
     for key, at in reports.items():
         state = "" if key in alive else ", dead"
-        old = f", last report {age} ago" if (age := view.old_age(at)) else ""
+        old = f", last report {age} ago" if (age := old_age(at)) else ""
         lines.append(f"{subject}: {key} on {at['node']}, process {at['pid']}{state}{old}")
     return lines

@@ -11,6 +11,7 @@ from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.console import err, escape
 from labelstream.deploy.control.deployed import Owner, described
 from labelstream.deploy.control.reports import Status
+from labelstream.deploy.control.summary import ModelView, PipelineView, StatusView, problems
 from labelstream.workers.errors import StartError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Watch:
     def _show_table(self, console: Any) -> None:
         from rich.live import Live
 
-        seen = view.StatusView()
+        seen = StatusView()
         # Live redirects stderr while it runs, so log lines scroll above the table.
         with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
             while True:
@@ -105,16 +106,14 @@ class News:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen = view.StatusView(clock)
+        self._seen = StatusView(clock)
         self._started_at = self._rates_at = clock()
         self._said: dict[str, _Logged] = {}
 
     def lines(self, status: Status) -> list[str]:
         """The lines that are due."""
         now = self._clock()
-        due = {
-            pipeline.name for pipeline in view.StatusView(self._clock).pipelines(status) if self._is_due(pipeline, now)
-        }
+        due = {pipeline.name for pipeline in StatusView(self._clock).pipelines(status) if self._is_due(pipeline, now)}
         whole = now >= self._rates_at + RATES_EVERY_S
         if not due and not whole:
             return []
@@ -122,30 +121,30 @@ class News:
         pipelines = self._seen.pipelines(status)
         return [self._say(one, now) for one in pipelines if one.name in due or (whole and self._is_news(one, now))]
 
-    def _is_due(self, pipeline: view.PipelineView, now: float) -> bool:
+    def _is_due(self, pipeline: PipelineView, now: float) -> bool:
         said = self._said.get(pipeline.name)
         if said is not None:
             return said.kind != _kind(pipeline)
         return pipeline.workers > 0 or now >= self._started_at + FIRST_REPORT_S
 
-    def _is_news(self, pipeline: view.PipelineView, now: float) -> bool:
+    def _is_news(self, pipeline: PipelineView, now: float) -> bool:
         said = self._said.get(pipeline.name)
         if said is None:
             return False
         return now >= said.at + REPEAT_S or any(map(_moved, said.numbers, _numbers(pipeline)))
 
-    def _say(self, pipeline: view.PipelineView, now: float) -> str:
+    def _say(self, pipeline: PipelineView, now: float) -> str:
         self._said[pipeline.name] = _Logged(now, _kind(pipeline), _numbers(pipeline))
         return view.line(pipeline)
 
 
-def _kind(pipeline: view.PipelineView) -> tuple[object, ...]:
+def _kind(pipeline: PipelineView) -> tuple[object, ...]:
     """Logged at once when it changes. Numbers in alarms are left out, because they change all the time."""
-    problems = [_NUMBER.sub("0", text) for text in view.problems(pipeline)]
-    return (pipeline.workers, pipeline.state, *problems, *sorted(pipeline.dead_letters))
+    texts = [_NUMBER.sub("0", text) for text in problems(pipeline)]
+    return (pipeline.workers, pipeline.state, *texts, *sorted(pipeline.dead_letters))
 
 
-def _numbers(pipeline: view.PipelineView) -> tuple[float, ...]:
+def _numbers(pipeline: PipelineView) -> tuple[float, ...]:
     return pipeline.in_rate, pipeline.out_rate, float(pipeline.dead_letters.total())
 
 
@@ -155,7 +154,7 @@ def _moved(before: float, now: float) -> bool:
     return high >= STEADY * low
 
 
-def _live_view(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> Any:
+def _live_view(pipelines: list[PipelineView], models: list[ModelView]) -> Any:
     from rich.console import Group
     from rich.text import Text
 

@@ -169,7 +169,8 @@ def _watch(runtime: Any, ledger: Any, feeder: Any, read_back: Any, show: Any, st
 
 def _why(runtime: Any) -> str:
     """The worker's own status line."""
-    from labelstream.deploy.cli.application.status_view import StatusView, line
+    from labelstream.deploy.cli.application.status_view import line
+    from labelstream.deploy.control.summary import StatusView
 
     try:
         pipelines = StatusView().pipelines(runtime.status())

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy.cli.application.status_view import StatusView
 from labelstream.deploy.control.reports import PlacedModelReport, PlacedPipelineReport
+from labelstream.deploy.control.summary import StatusView
 from labelstream.deploy.observability.metrics import samples
 from tests.support.reports import model_report, pipeline_report
 
