@@ -203,7 +203,7 @@ _CLASSIFY, _ZERO_SHOT = TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT
 _KEYS_OF_TASKS = {
     **dict.fromkeys(("problem_type", "label_names"), (_CLASSIFY,)),
     **dict.fromkeys(("candidate_labels", "hypothesis_template", "multi_label"), (_ZERO_SHOT,)),
-    **dict.fromkeys(("threshold", "thresholds", "quantize", "scores_order"), (_CLASSIFY, _ZERO_SHOT)),
+    **dict.fromkeys(("threshold", "thresholds", "temperature", "quantize", "scores_order"), (_CLASSIFY, _ZERO_SHOT)),
     **dict.fromkeys(("pooling", "normalize"), (TaskName.EMBEDDING,)),
     "top_k": (_CLASSIFY, _ZERO_SHOT, TaskName.FILL_MASK),
 }

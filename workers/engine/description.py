@@ -84,6 +84,7 @@ class ModelDescription:
     padding are ignored. `ranked`: the model returns its best labels per sequence; else all scores in the order of the
     ids. `zero_shot`: only for that task. `mask`: only for fill-mask, whose labels are the vocabulary. `dimensions`:
     length of an embedding; 0 for models with labels. `threshold`, `thresholds`, `normalize`: see `ModelOptions`.
+    `temperature`: divides logits before softmax and sigmoid.
     `in_model_order`: answers have `Prediction.order`. `pooling`: of an embedding, see `ModelOptions`. `dtype`: number
     format of the computation, such as float32. `prompts`: of an embedding model, texts by name that a caller may put
     before a text.
@@ -103,6 +104,7 @@ class ModelDescription:
     zero_shot: ZeroShot | None = None
     threshold: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    temperature: float = 1.0
     mask: Mask | None = None
     in_model_order: bool = False
     dimensions: int = 0

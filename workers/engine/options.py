@@ -9,6 +9,8 @@ from pydantic import Field
 from labelstream.workers.engine.description import HYPOTHESIS_TEMPLATE, TaskName
 from labelstream.workers.section import Section
 
+# Beyond these bounds each score is 0, 1 or that of a guess.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 100.0
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -99,6 +101,13 @@ class ModelOptions(Section):
     )
     thresholds: dict[str, Share] = Field(
         default={}, description="Scores, 0 to 1, by label, from which a label is accepted; override `threshold`."
+    )
+    temperature: float | None = Field(
+        default=None,
+        ge=MIN_TEMPERATURE,
+        le=MAX_TEMPERATURE,
+        description="Number that divides the logits before softmax or sigmoid: above 1 lowers high scores, below 1"
+        " raises them; null means 1.",
     )
     label_names: dict[str, Annotated[str, Field(pattern=r"\S")]] = Field(
         default={},

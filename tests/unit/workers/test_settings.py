@@ -166,6 +166,8 @@ def test_contradictory_security_is_refused(security: dict[str, Any], words: str)
         ({"task": "zero-shot-classification", "candidate_labels": [" "]}, "must not be blank"),
         ({"task": "zero-shot-classification", "long_text": "windows"}, "long_text windows needs task"),
         ({"task": "fill-mask", "threshold": 0.5}, "threshold has no effect with task fill-mask"),
+        ({"task": "feature-extraction", "temperature": 2.0}, "temperature has no effect with task feature-extraction"),
+        ({"temperature": 0}, "must be at least 0.01; null means 1"),
         ({"task": "feature-extraction", "top_k": 3}, "top_k has no effect with task feature-extraction"),
         ({"pooling": "cls"}, "pooling has no effect"),
         ({"normalize": True}, "normalize has no effect"),

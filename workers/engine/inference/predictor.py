@@ -214,7 +214,9 @@ class Predictor:
             raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
         packed, top_k = call.of.packed, call.width if call.ranked else None
         scorings = packed.scorings_of(rows.tolist()) if packed.scorings else None
-        call.done.append((rows, score(logits, self.description.activation, top_k, scorings)))
+        description = self.description
+        scored = score(logits, description.activation, top_k, scorings, description.temperature)
+        call.done.append((rows, scored))
 
 
 @contextmanager

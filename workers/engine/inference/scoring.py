@@ -26,9 +26,15 @@ class Scored(NamedTuple):
 
 
 def score(
-    logits: torch.Tensor, activation: Activation, top_k: int | None, scorings: Mapping[int, Scoring] | None = None
+    logits: torch.Tensor,
+    activation: Activation,
+    top_k: int | None,
+    scorings: Mapping[int, Scoring] | None = None,
+    temperature: float = 1.0,
 ) -> Scored:
     """The `top_k` best labels of each row of `logits` [n, labels]; None: all scores in the order of the ids.
+
+    `temperature` divides the logits before softmax and sigmoid; scores that are logits stay as they are.
 
     `scorings`: row -> its scoring, where that is not `activation` of all labels. Labels that such a row does not want
     have the score -inf.
@@ -39,28 +45,32 @@ def score(
     with torch.inference_mode():
         logits = logits.float()
         finite = torch.isfinite(logits).all(dim=-1)
-        scores = _activated(logits, activation)
+        scores = _activated(logits, activation, temperature)
         if scorings:
-            scores = _scored_apart(logits, scores, scorings)
+            scores = _scored_apart(logits, scores, scorings, temperature)
         if top_k is None:
             return Scored(None, scores, finite)
         best, label_ids = _ranked(scores, top_k)
         return Scored(label_ids.int(), best, finite)
 
 
-def _activated(logits: torch.Tensor, activation: Activation) -> torch.Tensor:
-    if activation is Activation.SOFTMAX:
-        return torch.softmax(logits, dim=-1)
-    return torch.sigmoid(logits) if activation is Activation.SIGMOID else logits
+def _activated(logits: torch.Tensor, activation: Activation, temperature: float) -> torch.Tensor:
+    if activation is Activation.NONE:
+        return logits
+    if temperature != 1.0:
+        logits = logits / temperature
+    return torch.softmax(logits, dim=-1) if activation is Activation.SOFTMAX else torch.sigmoid(logits)
 
 
-def _scored_apart(logits: torch.Tensor, scores: torch.Tensor, scorings: Mapping[int, Scoring]) -> torch.Tensor:
+def _scored_apart(
+    logits: torch.Tensor, scores: torch.Tensor, scorings: Mapping[int, Scoring], temperature: float
+) -> torch.Tensor:
     """A copy of `scores` with the rows of `scorings` scored as these say."""
     scores = scores.clone()
     for activation in Activation:
         rows = [row for row, scoring in scorings.items() if scoring.activation is activation]
         if rows:
-            scores[rows] = _activated(logits[rows], activation)
+            scores[rows] = _activated(logits[rows], activation, temperature)
     for row, scoring in scorings.items():
         if scoring.label_ids is not None:
             wanted = scores[row, list(scoring.label_ids)]

@@ -33,6 +33,7 @@ def _describe(
     labels = renamed(source, _labels_of(source, task, config, tokenizer), options.label_names)
     activation = _activation(task, config, options.problem_type)
     _check_thresholds(source, options, None if zero_shot else labels, activation)
+    _check_temperature(source, options, activation)
     max_top_k = None if zero_shot else len(labels)
     return ModelDescription(
         source=source,
@@ -49,6 +50,7 @@ def _describe(
         zero_shot=_zero_shot(source, options, labels, config.label2id) if zero_shot else None,
         threshold=options.threshold,
         thresholds=dict(options.thresholds),
+        temperature=1.0 if options.temperature is None else options.temperature,
         in_model_order=options.scores_order == "model",
         mask=_mask(source, tokenizer) if task is TaskName.FILL_MASK else None,
         dimensions=config.hidden_size if embedding else 0,
@@ -125,6 +127,20 @@ def _check_thresholds(
                 f"{source}: thresholds names {label!r}, which the model does not have; its labels are "
                 f"{', '.join(labels[:10])}{' and more' if len(labels) > 10 else ''}"
             )
+
+
+def _check_temperature(source: str, options: ModelOptions, activation: Activation) -> None:
+    if options.temperature is None or options.task is TaskName.ZERO_SHOT:
+        return
+    if options.task is not TaskName.TEXT_CLASSIFICATION:
+        raise ModelError(
+            f"{source}: temperature has no effect with task {options.task}: remove temperature, or set another task"
+        )
+    if activation is Activation.NONE:
+        raise ModelError(
+            f"{source}: temperature needs scores from 0 to 1, and this model gives other numbers; remove temperature,"
+            " or set problem_type"
+        )
 
 
 def _keep(wanted: str | None, truncation_side: str) -> Keep:

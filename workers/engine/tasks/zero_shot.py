@@ -2,6 +2,7 @@
 
 As `transformers.ZeroShotClassificationPipeline`: only the text is truncated. Scores are a softmax over the entailment
 logits of all labels. With `multi_label`, or a single label, a score is the softmax of entailment and contradiction.
+The model's `temperature` divides the logits before either softmax.
 """
 
 from collections.abc import Sequence
@@ -155,6 +156,8 @@ class ZeroShotClassification:
 
     def _answer(self, question: _Question, logits: NDArray[np.float64], tokens: int) -> Prediction:
         entailment, contradiction = self._settings.entailment_id, self._settings.contradiction_id
+        if self._description.temperature != 1.0:
+            logits = logits / self._description.temperature
         independent = question.multi_label or len(question.labels) == 1
         if independent:
             scores = _softmax(logits[:, [contradiction, entailment]])[:, 1]

@@ -4,6 +4,7 @@ import torch
 
 from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.inference.scoring import score
+from labelstream.workers.engine.options import MAX_TEMPERATURE, MIN_TEMPERATURE
 from labelstream.workers.engine.ragged import Scoring
 
 
@@ -72,3 +73,30 @@ def test_unranked_rows_have_their_scorings() -> None:
     scored = score(LOGITS, Activation.SOFTMAX, None, {0: Scoring(Activation.NONE)})
     assert scored.scores[0].tolist() == [1.0, 3.0, 2.0, 0.0]
     assert scored.scores[1].sum().item() == pytest.approx(1.0)
+
+
+def test_temperature_divides_logits_before_softmax_and_sigmoid() -> None:
+    logits = torch.tensor([[1.0, 3.0, 2.0]])
+    for activation, expected in (
+        (Activation.SOFTMAX, torch.softmax),
+        (Activation.SIGMOID, lambda x, _: torch.sigmoid(x)),
+    ):
+        for temperature in (0.5, 1.0, 4.0):
+            scored = score(logits, activation, None, temperature=temperature)
+            assert torch.equal(scored.scores, expected(logits / temperature, -1))
+
+
+def test_temperature_leaves_logits_as_they_are() -> None:
+    scorings = {0: Scoring(Activation.NONE), 1: Scoring(Activation.SIGMOID)}
+    scored = score(LOGITS, Activation.SOFTMAX, None, scorings, temperature=2.0)
+    assert scored.scores[0].tolist() == LOGITS[0].tolist()
+    assert torch.equal(scored.scores[1], torch.sigmoid(LOGITS[1] / 2))
+    assert torch.equal(scored.scores[2], torch.softmax(LOGITS[2] / 2, dim=-1))
+    assert torch.equal(score(LOGITS, Activation.NONE, None, temperature=2.0).scores, LOGITS)
+
+
+@pytest.mark.parametrize("temperature", [MIN_TEMPERATURE, MAX_TEMPERATURE])
+def test_scores_of_large_logits_are_finite_at_any_temperature(temperature: float) -> None:
+    logits = torch.tensor([[-1e4, -1e4 + 1.0], [1e4, -1e4], [0.0, 0.0], [1e30, -1e30]])
+    for activation in Activation:
+        assert torch.isfinite(score(logits, activation, 2, temperature=temperature).scores).all()

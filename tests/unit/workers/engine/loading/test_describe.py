@@ -145,6 +145,17 @@ def test_thresholds_need_known_labels_and_bounded_scores() -> None:
     assert described(NLI, task="zero-shot-classification", thresholds={"z": 0.3}).thresholds == {"z": 0.3}
 
 
+def test_temperature_needs_scores_from_0_to_1() -> None:
+    assert described().temperature == 1.0
+    assert described(temperature=1.7).temperature == 1.7
+    assert described(problem_type="multi_label_classification", temperature=0.5).temperature == 0.5
+    assert described(NLI, task="zero-shot-classification", temperature=3).temperature == 3.0
+    assert "temperature needs scores from 0 to 1" in refusal(problem_type="regression", temperature=1.0)
+    for task in ("fill-mask", "feature-extraction"):
+        said = f"temperature has no effect with task {task}: remove temperature, or set another task"
+        assert said in refusal(task=task, temperature=2.0)
+
+
 def test_config_without_labels_uses_function_to_apply() -> None:
     config: Any = SimpleNamespace(problem_type=None, num_labels=0)
     assert activation_of(config) is Activation.NONE

@@ -120,6 +120,42 @@ def test_functions_equal_the_pipelines(tmp_path: Path, problem_type: str | None,
     assert_scored(folder, requests, alone, own)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+def test_temperature_divides_the_logits_of_transformers(tmp_path: Path, problem_type: str, backend: str) -> None:
+    folder = build(tmp_path / "model", "bert", labels=("a", "b", "c"), problem_type=problem_type)
+    pipeline = transformers.pipeline("text-classification", str(folder), dtype=torch.float32, device="cpu")
+    options: dict[str, Any] = {"device": "cpu", "dtype": "float32", "backend": backend, "top_k": None}
+    with Engine.load(folder, temperature=2.5, **options) as engine:
+        own = engine.classify([Request(text) for text in TEXTS])
+        raw = raw_of(engine, list(TEXTS))
+    for text, scores, logits in zip(TEXTS, own, raw, strict=True):
+        expected = pipeline(text, top_k=None, truncation=True, function_to_apply="none")
+        assert_equal([logits], [expected], 1e-5)
+        powers = np.exp([row["score"] / 2.5 for row in expected])
+        divided = powers / powers.sum() if problem_type.startswith("single") else powers / (1 + powers)
+        named = [{"label": row["label"], "score": float(p)} for row, p in zip(expected, divided, strict=True)]
+        assert_equal([scores], [named], 1e-5)
+
+
+def test_temperature_holds_for_each_window_before_the_mean(tmp_path: Path) -> None:
+    folder = build(tmp_path / "model", labels=("a", "b", "c"))
+    text = " ".join(TEXTS[:6])
+    options: dict[str, Any] = {"device": "cpu", "dtype": "float32", "top_k": None, "temperature": 3.0}
+    with Engine.load(folder, max_length=32, **options) as engine:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        windows = tokenizer(text, max_length=32, stride=8, truncation=True, return_overflowing_tokens=True).input_ids
+        texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in windows]
+        answers = engine.classify([Request(part) for part in texts])
+    with Engine.load(folder, max_length=32, long_text="windows", **options) as engine:
+        (whole,) = engine.classify([Request(text)])
+    assert isinstance(whole, Prediction)
+    parts = [dict(zip(a.labels, a.scores, strict=True)) for a in answers if isinstance(a, Prediction)]
+    assert len(parts) == len(texts) > 2
+    for label, score in zip(whole.labels, whole.scores, strict=True):
+        assert score == pytest.approx(sum(part[label] for part in parts) / len(parts), abs=1e-5)
+
+
 @pytest.mark.parametrize("how", ["mean", "max"])
 def test_functions_of_windows_are_aggregated(tmp_path: Path, how: str) -> None:
     folder = build(tmp_path / "model", labels=("a", "b", "c"))

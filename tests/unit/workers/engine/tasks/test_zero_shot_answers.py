@@ -61,6 +61,18 @@ def test_zero_shot_abstains_below_its_thresholds(
     assert (answer.accepted, len(answer.labels), len(answer.scores)) == (accepted, shown, shown)
 
 
+def test_zero_shot_temperature_divides_the_logits() -> None:
+    task = task_for(replace(NLI, temperature=2.0))
+    logits = logits_of((0, 1, 9), (0, 3, 0), (0, 2, 9))
+    best, every = (task.prepare([Request("good", multi_label=multi)]).answers(logits)[0] for multi in (False, True))
+    powers = np.exp([1.5, 1.0, 0.5])
+    assert isinstance(best, Prediction)
+    assert best.scores == pytest.approx((powers / powers.sum())[:2])
+    assert isinstance(every, Prediction)
+    assert every.scores == pytest.approx(1 / (1 + np.exp([-1.5, -1.0, -0.5])))
+    assert logits.scores.tolist() == [[0, 1, 9], [0, 3, 0], [0, 2, 9]]
+
+
 def test_equally_likely_labels_keep_their_order() -> None:
     labels = tuple(ascii_letters)
     prepared = task_for(NLI).prepare([Request("good", candidate_labels=labels, hypothesis_template="{}", top_k=60)])
