@@ -136,7 +136,7 @@ def _drain_timeout_s(pipelines: Iterable[PipelineSettings], http: HttpSettings |
 
 def _near_kafka(settings: Settings) -> dict[str, Any]:
     """Ray's option that places an actor on nodes from which the brokers are reached."""
-    labels = {} if settings.kafka is None else dict(settings.kafka.node_labels)
+    labels = settings.node_labels
     return {"label_selector": labels} if labels else {}
 
 

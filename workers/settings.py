@@ -689,6 +689,11 @@ class Settings(BaseSettings):
             raise ConfigError("kafka", "is missing", f"add it: {_fix_of('kafka')}")
         return self.kafka
 
+    @property
+    def node_labels(self) -> dict[str, str]:
+        """The labels of Ray nodes from which the brokers are reached; empty for all nodes."""
+        return {} if self.kafka is None else dict(self.kafka.node_labels)
+
     def group_id(self, pipeline: str) -> str:
         """The consumer group of a pipeline: its `group_id`, or labelstream-NAME."""
         return _group_id(pipeline, self.pipelines[pipeline])

@@ -1,6 +1,5 @@
 """Serves the metrics of a local Ray at an address that a Prometheus can reach, and nothing else."""
 
-import errno
 import logging
 import socket
 import sys
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
+from labelstream.deploy.cluster import network
 from labelstream.workers.errors import StartError
 
 logger = logging.getLogger(__name__)
@@ -26,23 +26,15 @@ class MetricsAddress(NamedTuple):
 
     @property
     def family(self) -> socket.AddressFamily:
-        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        return network.family_of(self.host)
 
     def problem(self) -> tuple[str, str] | None:
         """The option at fault and the problem if nothing can listen there; else None."""
-        with socket.socket(self.family) as probe:
-            probe.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # like the server: a socket in TIME_WAIT is no obstacle
-            try:
-                probe.bind(self)
-                probe.listen()
-            except OSError as error:
-                return self.explained(error)
-        return None
+        error = network.listen_error(self.host, self.port)
+        return None if error is None else self.explained(error)
 
     def explained(self, error: OSError) -> tuple[str, str]:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        if network.is_of_port(error):
             return "--metrics-port", f"port {self.port} is not free ({error.strerror}); give another one"
         fix = "give an address of this machine, or 0.0.0.0 for all"
         return "--metrics-address", f"nothing can listen on {self.host} ({error.strerror}); {fix}"

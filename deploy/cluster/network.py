@@ -1,7 +1,9 @@
 """How processes of a cluster reach each other: past all proxies, and on loopback if the cluster is one machine."""
 
+import errno
 import importlib
 import os
+import socket
 from collections.abc import MutableMapping
 from functools import partial
 from ipaddress import ip_address
@@ -34,6 +36,28 @@ def keep_on_loopback(environment: MutableMapping[str, str]) -> None:
     """
     environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     environment["AUTOSCALER_METRIC_PORT"] = environment["DASHBOARD_METRIC_PORT"] = NO_PORT
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def listen_error(host: str, port: int) -> OSError | None:
+    """Why nothing can listen there; None if a server can."""
+    with socket.socket(family_of(host)) as probe:
+        # As servers do: a socket in TIME_WAIT is no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen()
+        except OSError as error:
+            return error
+    return None
+
+
+def is_of_port(error: OSError) -> bool:
+    """Is the port at fault, and not the host?"""
+    return error.errno in (errno.EADDRINUSE, errno.EACCES)
 
 
 def set_up_replica() -> None:

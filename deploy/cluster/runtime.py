@@ -330,7 +330,7 @@ def _init_local(settings: Settings, collects_metrics: bool) -> None:
             num_cpus=max(usable_cores(), _reserved_cpus(settings)),
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
-            labels=_node_labels(settings),
+            labels=settings.node_labels,
             namespace=APP,
             configure_logging=False,
             log_to_driver=False,
@@ -353,13 +353,9 @@ def _without_unused() -> Iterator[None]:
             setattr(Node, name, method)
 
 
-def _node_labels(settings: Settings) -> dict[str, str]:
-    return {} if settings.kafka is None else dict(settings.kafka.node_labels)
-
-
 def _warn_of_labels(settings: Settings) -> None:
     """A warning and no error: a matching node may still join."""
-    wanted = _node_labels(settings)
+    wanted = settings.node_labels
     if not any(wanted.items() <= node["Labels"].items() for node in ray.nodes() if node["Alive"]):
         pairs = ",".join(f"{key}={value}" for key, value in wanted.items())
         logger.warning(

@@ -7,17 +7,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 from labelstream.deploy.control.backlog_outage import BacklogOutage
 from labelstream.deploy.control.reports import (
     BacklogStatus,
     ModelReport,
     PlacedGatewayReport,
-    PlacedModelReport,
-    PlacedPipelineReport,
     Reports,
     ScalingStatus,
+    fresh,
 )
 from labelstream.deploy.control.scaling.estimator import Estimate, Estimator
 from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
@@ -39,12 +37,10 @@ from labelstream.workers.stream.report import WorkerReport
 logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 FIRST_WATCH_S = 20.0
-FRESH_S = 10.0
 BACKLOG_KEPT_S = 5.0
 NOTHING = Decision({}, {}, {}, {})  # no decision: all numbers stay
 
 ReadBacklog = Callable[[], Mapping[str, Mapping[str, Standing]]]
-Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport, PlacedGatewayReport)
 Show = Callable[
     [ScalingStatus, Mapping[str, Mapping[str, WorkerReport]], Mapping[str, Mapping[str, ModelReport]]], None
 ]
@@ -150,8 +146,8 @@ class Autoscaler:
                 reports = self._reports()
                 self._show(
                     self.status(),
-                    {name: _fresh(reports["pipelines"].get(name, {})) for name in self._rules.pipelines},
-                    {name: _fresh(reports["models"].get(name, {})) for name in self._rules.models},
+                    {name: fresh(reports["pipelines"].get(name, {})) for name in self._rules.pipelines},
+                    {name: fresh(reports["models"].get(name, {})) for name in self._rules.models},
                 )
             except Exception:  # a bug; without a decision the replicas stay as they are
                 logger.exception("the autoscaler failed; the numbers of replicas stay as they are")
@@ -168,7 +164,7 @@ class Autoscaler:
         known = self._backlog if self._backlog and now - self._backlog[0] < BACKLOG_KEPT_S else None
         pipelines = {}
         for name in self._rules.pipelines:
-            workers = _fresh(reports["pipelines"].get(name, {}))
+            workers = fresh(reports["pipelines"].get(name, {}))
             backlog = _backlog(known[1][name], workers) if known and name in known[1] else None
             pipelines[name] = PipelineReadings(
                 backlog,
@@ -186,21 +182,17 @@ class Autoscaler:
                     stats["full_tokens"],
                     stats["measured_tokens_per_s"],
                 )
-                for replica, stats in _fresh(reports["models"].get(name, {})).items()
+                for replica, stats in fresh(reports["models"].get(name, {})).items()
             }
             for name in self._rules.models
         }
         return Readings(now, pipelines, models, _http(reports.get("gateway", {}).get(GATEWAY, {})))
 
 
-def _fresh(reports: Mapping[str, Placed]) -> dict[str, Placed]:
-    return {replica: stats for replica, stats in reports.items() if stats.get("age_s", 0.0) < FRESH_S}
-
-
 def _http(gateways: Mapping[str, PlacedGatewayReport]) -> dict[str, dict[str, HttpCounts]]:
     """Counts of each model by gateway replica."""
     found: dict[str, dict[str, HttpCounts]] = {}
-    for replica, stats in _fresh(gateways).items():
+    for replica, stats in fresh(gateways).items():
         for model, counts in stats["models"].items():
             found.setdefault(model, {})[replica] = HttpCounts(counts["texts"], counts["tokens"], counts["waiting"])
     return found

@@ -4,7 +4,8 @@ A new key is NotRequired: in a rolling update, replicas of the older version rep
 stop all decisions until the last of them is gone.
 """
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from labelstream.deploy.control.deployed import Owner
 from labelstream.workers.stream.report import WorkerReport
@@ -50,6 +51,9 @@ class Told(NamedTuple):
     commands: list[Order]
     calls: int
     every_s: float
+
+
+FRESH_S = 10.0  # older reports are those of replicas that are gone, or of those before an update
 
 
 class Place(TypedDict):
@@ -125,6 +129,14 @@ class PlacedModelReport(ModelReport, Place): ...
 
 
 class PlacedGatewayReport(GatewayReport, Place): ...
+
+
+Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport, PlacedGatewayReport)
+
+
+def fresh(reports: Mapping[str, Placed]) -> dict[str, Placed]:
+    """The reports younger than FRESH_S."""
+    return {replica: report for replica, report in reports.items() if report.get("age_s", 0.0) < FRESH_S}
 
 
 class PartitionBacklog(TypedDict):

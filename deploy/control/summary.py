@@ -3,12 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
 from labelstream.deploy.control.reports import (
+    FRESH_S,
     BacklogStatus,
     Place,
-    PlacedGatewayReport,
+    Placed,
     PlacedModelReport,
     PlacedPipelineReport,
     Status,
@@ -18,8 +19,6 @@ from labelstream.deploy.names import model_deployment, pipeline_deployment
 
 NOT_READING = ("starting", "restarting", "failed")
 NOT_READY = (*NOT_READING, "draining")
-OLD_S = 10.0  # a process reports every 5 s or more often
-Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport, PlacedGatewayReport)
 
 
 class PipelineView(NamedTuple):
@@ -170,7 +169,7 @@ def alive(status: Status, deployment: str, reports: Mapping[str, Placed]) -> Map
 def old_age(report: Place) -> str:
     """The age of an old report, such as `83 s`; empty for a new one."""
     age_s = report.get("age_s", 0.0)
-    return f"{age_s:.0f} s" if age_s > OLD_S else ""
+    return f"{age_s:.0f} s" if age_s > FRESH_S else ""
 
 
 def _lag_seen(workers: list[PlacedPipelineReport]) -> int | None:

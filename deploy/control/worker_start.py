@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from labelstream.deploy.control.reports import PlacedPipelineReport
+from labelstream.deploy.control.reports import PlacedPipelineReport, fresh
 from labelstream.deploy.names import pipeline_deployment
 
-FRESH_S = 10.0  # older reports are those of the workers before an update
 LEAVING = ("draining", "drained")
 
 
@@ -18,7 +17,7 @@ def unjoined(deployments: Mapping[str, Any], reports: Mapping[str, Mapping[str, 
     found: list[str] = []
     for name, workers in reports.items():
         deployment = pipeline_deployment(name)
-        states = [worker["state"] for worker in workers.values() if worker.get("age_s", 0.0) < FRESH_S]
+        states = [worker["state"] for worker in fresh(workers).values()]
         here = [state for state in states if state not in LEAVING]
         wanted = deployments[deployment].replica_states.get("RUNNING", 0) if deployment in deployments else 0
         if "starting" in here or len(here) < wanted:

@@ -56,8 +56,8 @@ class ServedModels:
                 self._connection(name)
 
     def close(self) -> None:
-        for connection in self._connections.values():
-            if connection.done() and not connection.cancelled() and connection.exception() is None:
+        for name, connection in self._connections.items():
+            if self._is_connected(name):
                 connection.result().classifier.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -135,7 +135,7 @@ class ServedModels:
 
     def _connection(self, name: str) -> "asyncio.Task[_Connected]":
         found = self._connections.get(name)
-        if found is None or (found.done() and (found.cancelled() or found.exception() is not None)):
+        if found is None or (found.done() and not self._is_connected(name)):
             found = self._connections[name] = asyncio.get_running_loop().create_task(self._connect_to(name))
         return found
 

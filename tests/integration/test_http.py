@@ -120,13 +120,15 @@ def test_slow_sender_is_408(gateway: Gateway) -> None:
 def test_requests_beyond_the_bound_are_429(gateway: Gateway) -> None:
     """Eight senders hold all places, because their bodies are not complete."""
     head = f"POST /score HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 9\r\n\r\n{{"
-    senders = [socket.create_connection(("127.0.0.1", gateway.port), 30) for _ in range(8)]
+    senders = []
     try:
-        for sender in senders:
-            sender.sendall(head.encode())
         found = []
 
         def is_full() -> bool:
+            # A sender that comes while a whole request is in place is refused too, so each turn adds senders.
+            for _ in range(4):
+                senders.append(socket.create_connection(("127.0.0.1", gateway.port), 30))
+                senders[-1].sendall(head.encode())
             found.append(gateway.post("/score", {"input_data": ["good"]}))
             return found[-1][0] == 429
 

@@ -11,13 +11,13 @@ from tenacity import AsyncRetrying
 from labelstream.workers.classifier import Answer, Request
 from labelstream.workers.client.exchange import Gateway, left_s, read
 from labelstream.workers.client.messages import (
-    ALL_LABELS,
     LabelScore,
     Order,
     answer_of,
     bodies_of,
+    labels_for,
     message_of,
-    scores_of,
+    requests_for,
 )
 from labelstream.workers.engine.requests import requests_of
 
@@ -50,11 +50,7 @@ class AsyncClient:
         self, model: str | None, data: str | Sequence[str], *, order: Order = "model", top_k: int | None = None
     ) -> list[LabelScore] | list[list[LabelScore]]:
         """See `Client.predict`."""
-        texts = [data] if isinstance(data, str) else data
-        requests = [request._replace(top_k=top_k or ALL_LABELS) for request in requests_of(texts, "data")]
-        results = await self._results(requests, model, order)
-        found = [scores_of(result, f"data[{i}]") for i, result in enumerate(results)]
-        return found[0] if isinstance(data, str) else found
+        return labels_for(data, await self._results(requests_for(data, top_k), model, order))
 
     async def classify(self, requests: Iterable[Request | str], model: str | None = None) -> list[Answer]:
         """See `Client.classify`."""

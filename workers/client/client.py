@@ -11,13 +11,13 @@ from tenacity import Retrying
 from labelstream.workers.classifier import Answer, Request
 from labelstream.workers.client.exchange import Gateway, left_s, read
 from labelstream.workers.client.messages import (
-    ALL_LABELS,
     LabelScore,
     Order,
     answer_of,
     bodies_of,
+    labels_for,
     message_of,
-    scores_of,
+    requests_for,
 )
 from labelstream.workers.engine.requests import requests_of
 
@@ -66,10 +66,7 @@ class Client:
         Raises GatewayError for a request or a text that is refused, GatewayUnavailable if no gateway answers in time,
         and TypeError if `data` holds anything but texts.
         """
-        texts = [data] if isinstance(data, str) else data
-        requests = [request._replace(top_k=top_k or ALL_LABELS) for request in requests_of(texts, "data")]
-        found = [scores_of(result, f"data[{i}]") for i, result in enumerate(self._results(requests, model, order))]
-        return found[0] if isinstance(data, str) else found
+        return labels_for(data, self._results(requests_for(data, top_k), model, order))
 
     def classify(self, requests: Iterable[Request | str], model: str | None = None) -> list[Answer]:
         """One answer for each request, in order, as `Engine.classify`; for models of any task.

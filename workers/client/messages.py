@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from labelstream.workers.classifier import Answer, Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
+from labelstream.workers.engine.requests import requests_of
 from labelstream.workers.errors import GatewayError
 
 ALL_LABELS = 2**31 - 1  # above the number of any model's labels
@@ -19,6 +20,18 @@ class LabelScore(TypedDict):
 
     label: str
     score: float
+
+
+def requests_for(data: str | Sequence[str], top_k: int | None) -> list[Request]:
+    """Requests for the labels of a text or of each text, `top_k` or all. Raises TypeError."""
+    texts = [data] if isinstance(data, str) else data
+    return [request._replace(top_k=top_k or ALL_LABELS) for request in requests_of(texts, "data")]
+
+
+def labels_for(data: str | Sequence[str], results: Sequence[Mapping[str, Any]]) -> Any:
+    """Labels and scores of the results: a list for a text, a list of lists for texts. Raises as `scores_of`."""
+    found = [scores_of(result, f"data[{i}]") for i, result in enumerate(results)]
+    return found[0] if isinstance(data, str) else found
 
 
 def message_of(request: Request | str) -> dict[str, Any]:

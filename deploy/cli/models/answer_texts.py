@@ -65,6 +65,12 @@ TopK = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Number of label
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")]
 
 
+def check_template(template: str | None, labels: list[str] | None) -> None:
+    """Raises ConfigError for a template without labels."""
+    if template is not None and not labels:
+        raise ConfigError("--template", "is for zero-shot", "add labels with --label")
+
+
 class TextOptions(NamedTuple):
     """Where the texts come from and the answers go to, as the options of these names say."""
 

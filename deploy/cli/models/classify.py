@@ -20,6 +20,7 @@ from labelstream.deploy.cli.models.answer_texts import (
     Texts,
     TopK,
     answer_texts,
+    check_template,
 )
 from labelstream.workers.errors import ConfigError
 
@@ -63,8 +64,7 @@ def classify(
     options.check()
     if model is None and revision is not None:
         raise ConfigError("--revision", "is for a model of the hub", "add --model")
-    if template is not None and not label:
-        raise ConfigError("--template", "is for zero-shot", "add labels with --label")
+    check_template(template, label)
     if task is not None and (label or model is None):
         raise ConfigError("--task", "needs a model for this task, and no labels", "add --model, and leave out --label")
     of_task: dict[str, Any] = _zero_shot(label, template) if label else {} if task is None else {"task": task}

@@ -20,6 +20,7 @@ from labelstream.deploy.cli.models.answer_texts import (
     Texts,
     TopK,
     answer_texts,
+    check_template,
 )
 from labelstream.workers.errors import ConfigError
 
@@ -70,8 +71,7 @@ def predict(
 
     options = TextOptions(texts, input, text_field, output, json)
     options.check()
-    if template is not None and not label:
-        raise ConfigError("--template", "is for zero-shot", "add labels with --label")
+    check_template(template, label)
     labels = tuple(label) if label else None
     asked = Request("", top_k=top_k, candidate_labels=labels, hypothesis_template=template)
     answer_texts(options, lambda: _client(url, model, _token(token_file), timeout, ca_file), asked)

@@ -1,10 +1,9 @@
 """Whether HTTP can be served on this machine: a free port, the token, and the files for TLS."""
 
-import errno
-import socket
 import ssl
 from collections.abc import Iterator
 
+from labelstream.deploy.cluster import network
 from labelstream.deploy.gateway.http_token import token_of
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import HttpSettings
@@ -20,18 +19,14 @@ def _of_port(http: HttpSettings) -> Iterator[Finding]:
     """Serve shares its port with any other Serve of the same user (SO_REUSEPORT), and the kernel would then give
     requests to either.
     """
-    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a socket in TIME_WAIT is no obstacle
-        try:
-            probe.bind((http.host, http.port))
-            probe.listen()
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                yield Finding("http.port", f"port {http.port} is not free ({error.strerror}); give another one")
-            else:
-                text = f"nothing can listen on {http.host} ({error.strerror}); give an address of this machine"
-                yield Finding("http.host", text)
+    error = network.listen_error(http.host, http.port)
+    if error is None:
+        return
+    if network.is_of_port(error):
+        yield Finding("http.port", f"port {http.port} is not free ({error.strerror}); give another one")
+    else:
+        text = f"nothing can listen on {http.host} ({error.strerror}); give an address of this machine"
+        yield Finding("http.host", text)
 
 
 def _of_token(http: HttpSettings) -> Iterator[Finding]:

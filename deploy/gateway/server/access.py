@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from labelstream.deploy.cluster.network import LOOPBACK
 from labelstream.deploy.gateway.envelopes import Envelopes
 from labelstream.deploy.gateway.served import Forbidden, RequestRefused, Unauthorized
 from labelstream.deploy.gateway.server.headers import headers_of
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # These paths need neither a token nor an allowed Host: probes send the address of the pod. They name no model.
 HEALTH = frozenset({"/health", "/ping", "/v2/health/live", "/v2/health/ready"})
 # These need no token: their answers hold no data, and a browser cannot send a token with its first request.

@@ -110,9 +110,14 @@ def refused_top_k(request: Request) -> RecordError | None:
     return None
 
 
+def label_limit(description: ModelDescription) -> int:
+    """The greatest `top_k` of a request for a model with more labels."""
+    return max(MAX_LABELS, description.top_k)
+
+
 def refused_width(request: Request, description: ModelDescription) -> RecordError | None:
     """The error of a request for more labels than `MAX_LABELS` and the model's own `top_k`; else None."""
-    limit = max(MAX_LABELS, description.top_k)
+    limit = label_limit(description)
     if request.top_k is not None and min(request.top_k, len(description.labels)) > limit:
         return RecordError(
             Fault.INVALID_MESSAGE,

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic needs this one below Python 
 from labelstream.deploy.gateway.dialects.huggingface.bodies import InferenceBody, Parameters, TextPair
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction, Request
 from labelstream.workers.engine.description import ModelDescription, TaskName
-from labelstream.workers.engine.tasks.base import MAX_LABELS
+from labelstream.workers.engine.tasks.base import label_limit
 
 DEFAULT_FILLS = 5  # FillMaskPipeline's default
 _CLIENT = re.compile(r"\bhf_hub/(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?")
@@ -84,7 +84,7 @@ def _top_k(description: ModelDescription) -> int:
     """All labels of a classifier that a request may ask for; a mask gets fewer tokens."""
     if description.task == TaskName.FILL_MASK:
         return DEFAULT_FILLS
-    return max(MAX_LABELS, description.top_k)
+    return label_limit(description)
 
 
 def _texts(given: list[str] | str | None, separator: str | None = None) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ from labelstream.deploy.gateway.texts import all_answered, prompt_of, refuse_bla
 from labelstream.deploy.gateway.truncation import Truncation
 from labelstream.workers.classifier import Answered, Embedding, Prediction, Request
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName
-from labelstream.workers.engine.tasks.base import MAX_LABELS
+from labelstream.workers.engine.tasks.base import label_limit
 
 PathModel = Annotated[str | None, Depends(path_model)]
 _TASKS = (TaskName.TEXT_CLASSIFICATION, TaskName.EMBEDDING)
@@ -79,7 +79,7 @@ def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
 
 
 def _predict_requests(body: PredictBody, description: ModelDescription) -> list[Request]:
-    top_k = max(MAX_LABELS, description.top_k)  # all labels
+    top_k = label_limit(description)  # all labels
     function = Activation.NONE.value if body.raw_scores else None
     return [Request(*sequence, top_k, function_to_apply=function) for sequence in body.sequences]
 

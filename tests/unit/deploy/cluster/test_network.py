@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -91,3 +92,15 @@ def test_serve_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     network.set_up_replica()
     network.set_up_replica()
     assert replica.add_port_to_grpc_server.args == (add_port,)
+
+
+def test_taken_port_is_told_from_a_wrong_host() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = network.listen_error("127.0.0.1", port)
+    assert error is not None
+    assert network.is_of_port(error)
+    assert network.listen_error("127.0.0.1", port) is None
+    wrong = network.listen_error("192.0.2.1", port)  # RFC 5737: no machine has this address
+    assert wrong is not None
+    assert not network.is_of_port(wrong)

@@ -32,7 +32,7 @@ def test_dead_worker_does_not_count() -> None:
 
 
 def test_old_report_is_a_problem() -> None:
-    [seen] = summary.StatusView().pipelines(board(1, age_s=summary.OLD_S))
+    [seen] = summary.StatusView().pipelines(board(1, age_s=summary.FRESH_S))
     assert summary.problems(seen) == []
     [seen] = summary.StatusView().pipelines(board(1, age_s=83.0))
     assert summary.problems(seen) == ["no report of worker r1 for 83 s", "no report of worker r2 for 83 s"]
