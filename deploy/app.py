@@ -18,6 +18,7 @@ from labelstream.deploy.deployments.stream_worker import MakeWorker, StreamWorke
 from labelstream.deploy.deployments.version import file_of, files_of, version_of
 from labelstream.deploy.gateway.http_gateway import HttpGateway
 from labelstream.deploy.model_client.least_loaded_router import LeastOutstandingRequests
+from labelstream.deploy.model_client.serve_classifier import PARTS_AT_ONCE
 from labelstream.deploy.names import BOARD, GATEWAY, model_deployment, pipeline_deployment, used_models
 from labelstream.deploy.observability import tracing
 from labelstream.workers.config_file import load_settings, read_config_file, without_secrets
@@ -200,8 +201,8 @@ def model_application(
         settings.logs,
         ray_actor_options={"num_cpus": spec.num_cpus if reserve else 0, "num_gpus": num_gpus(name, spec)},
         # The workers bound the calls in flight. Serve must not queue calls in the handle: replicas batch across calls,
-        # so all calls must reach them.
-        max_ongoing_requests=max(MIN_ONGOING_CALLS, 2 * in_flight),
+        # so all calls must reach them, and an HTTP request must not wait there behind the stream.
+        max_ongoing_requests=max(MIN_ONGOING_CALLS, PARTS_AT_ONCE * in_flight),
         request_router_config=ROUTER,
         # Longer than any caller's drain, because callers need the model until they are drained.
         graceful_shutdown_timeout_s=_drain_timeout_s(users, settings.http) + STOP_MARGIN_S,

@@ -96,17 +96,23 @@ class ModelReplica:
         return self._description
 
     async def classify(
-        self, packed: RaggedSequences, top_k: int, revision: str, trace: str | None = None
+        self,
+        packed: RaggedSequences,
+        top_k: int,
+        revision: str,
+        trace: str | None = None,
+        interactive: bool = False,
     ) -> ScoredSequences:
         """The `top_k` best labels of each sequence (all if there are fewer), in order of the sequences.
 
-        `trace`: from `labelstream.workers.tracing.here`. Raises ModelChanged if `revision` is not served here, and
-        InferenceError if the model fails as a whole.
+        `trace`: from `labelstream.workers.tracing.here`. `interactive`: see `DynamicBatcher.submit`.
+
+        Raises ModelChanged if `revision` is not served here, and InferenceError if the model fails as a whole.
         """
         self._check_revision(revision)
         if not len(packed.lengths):
             raise InferenceError("BUG: a call without sequences")
-        return await asyncio.wrap_future(self._batcher.submit(packed, top_k, trace))
+        return await asyncio.wrap_future(self._batcher.submit(packed, top_k, trace, interactive))
 
     async def classify_apart(
         self, packed: RaggedSequences, top_k: int, revision: str, ticket: str, trace: str | None = None

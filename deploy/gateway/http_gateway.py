@@ -1,6 +1,7 @@
 """The gateway as a Serve replica, which Serve's HTTP proxies send all requests to."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ray.serve._private.http_util import ASGIAppReplicaWrapper
@@ -39,7 +40,7 @@ class HttpGateway(ASGIAppReplicaWrapper):
         telemetry.set_up(settings.telemetry)
         self._board, self._timeout_s = board, http.timeout_s
         self._requests = Requests(http.max_ongoing_requests)
-        self._models = ServedModels(settings.models, http, models, ServeClassifier)
+        self._models = ServedModels(settings.models, http, models, partial(ServeClassifier, interactive=True))
         super().__init__(build_app(self._models, http, token_of(http), self._requests, self._close))
         self._models.start()
         self._reporter = Reporter("gateway", self.stats, lambda _, stats: of_gateway(stats, replica_id()))

@@ -47,6 +47,7 @@ class ServeClassifier:
       call in several parts has this time for each part, and the time for its tokens: see `deadlines`.
     - `is_noted`: replaces the question to the control plane of the handle's application.
     - `max_tokens`: limit of all sequences of one request; a larger request is refused.
+    - `interactive`: somebody waits for each answer; see `ServeClient`.
 
     The constructor waits up to `ready_timeout_s` for the first replica, then raises StartError. Owns one thread.
     """
@@ -59,10 +60,11 @@ class ServeClassifier:
         ready_timeout_s: float = READY_TIMEOUT_S,
         is_noted: Noted | None = None,
         max_tokens: int = MAX_MESSAGE_TOKENS,
+        interactive: bool = False,
     ) -> None:
         self._name, self._call_timeout_s = name, call_timeout_s
         self._loop = asyncio.new_event_loop()
-        client, retry = ServeClient(name, handle), retrying(name)
+        client, retry = ServeClient(name, handle, interactive), retrying(name)
         self._deadlines, self._deaths = Deadlines(self._loop, call_timeout_s), CrashBudget(name)
         self._isolation = PoisonIsolation(
             name,

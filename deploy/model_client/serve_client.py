@@ -14,11 +14,14 @@ ALIVE_S = 10.0  # a replica answers this question while it computes
 class ServeClient:
     """Client of the deployment of `handle`. Belongs to one event loop.
 
+    `interactive`: the replica runs the calls of `classify` before calls that are not.
+
     The methods raise what Serve and the replica raise, such as RayActorError if the replica died during the call.
     """
 
-    def __init__(self, name: str, handle: Any) -> None:
+    def __init__(self, name: str, handle: Any, interactive: bool = False) -> None:
         self._name = name
+        self._lane = {"interactive": True} if interactive else {}  # replicas of version 0.1.0 do not know the word
         # By reference, through the object store: a tokenizer has up to 17 MB, and gRPC takes 4 MiB.
         self._describe = handle.options(method_name="describe", _by_reference=True)
         direct = {"_by_reference": False, "request_serialization": "pickle", "response_serialization": "pickle"}
@@ -27,7 +30,7 @@ class ServeClient:
 
     async def classify(self, packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
         """See `ModelReplica.classify`. Raises ValueError if the number of answers is wrong."""
-        return await self._ask(self._classify, packed, top_k, revision)
+        return await self._ask(self._classify, packed, top_k, revision, **self._lane)
 
     async def classify_apart(self, packed: RaggedSequences, top_k: int, revision: str, ticket: str) -> ScoredSequences:
         """See `ModelReplica.classify_apart`."""
@@ -46,9 +49,9 @@ class ServeClient:
             return False
         return True
 
-    async def _ask(self, method: Any, packed: RaggedSequences, *args: Any) -> ScoredSequences:
+    async def _ask(self, method: Any, packed: RaggedSequences, *args: Any, **options: Any) -> ScoredSequences:
         trace = tracing.here()
-        response = method.remote(packed, *args, **({"trace": trace} if trace else {}))
+        response = method.remote(packed, *args, **options, **({"trace": trace} if trace else {}))
         try:
             scored: ScoredSequences = await response
         except asyncio.CancelledError:

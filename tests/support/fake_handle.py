@@ -51,7 +51,7 @@ class NoPredictor:
     def memory(self) -> dict[str, int]:
         return {}
 
-    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int, after_forward: object = None) -> Callable[[], ScoredSequences]:
         return partial(self.predict, packed, top_k)
 
     def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
@@ -66,6 +66,7 @@ class FakeHandle:
         self.describe = describe
         self.calls: list[tuple[RaggedSequences, int, str]] = []
         self.options_of: dict[str, dict[str, Any]] = {}
+        self.keywords: list[dict[str, Any]] = []  # of all calls
         self.cancelled = 0
 
     def options(self, *, method_name: str, **options: Any) -> "_Method":
@@ -86,7 +87,8 @@ class _Method:
     def __init__(self, handle: FakeHandle, name: str) -> None:
         self._handle, self._name = handle, name
 
-    def remote(self, *args: Any) -> "_Response":
+    def remote(self, *args: Any, **keywords: Any) -> "_Response":
+        self._handle.keywords.append(keywords)
         return _Response(self._handle, self._name, args)
 
 

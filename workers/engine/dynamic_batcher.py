@@ -8,12 +8,14 @@ Needs numpy only, so that it can be measured on a bare machine. The owner passes
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, Protocol
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
 
+from labelstream.workers.engine.lanes import Call, Lanes
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate, split_scores
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.histogram import Histogram
@@ -28,8 +30,15 @@ JOINED_TOKENS = 32_768
 ALONE = 8  # after so many batches of one call in a row the batcher stops waiting for further calls
 TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
+# While interactive calls are in use, an overlapping device holds one forward beside the running one, or none if
+# forwards take longer than this: an interactive call waits for what the device holds.
+QUEUED_S = 0.010
+
+Wait = Callable[[], None]
+# Called on the device's thread after each forward of a batch, with its tokens and a function as `Backend.mark`.
+AfterForward = Callable[[int, Callable[[], Wait]], None]
 # The signature of `labelstream.workers.engine.inference.predictor.Predictor.begin`.
-Begin = Callable[[RaggedSequences, int], Callable[[], ScoredSequences]]
+Begin = Callable[[RaggedSequences, int, AfterForward], Callable[[], ScoredSequences]]
 
 
 class Span(Protocol):
@@ -53,29 +62,24 @@ def no_span(traces: list[str | None], sequences: int, tokens: int) -> Span:
     return _NoSpan()
 
 
-class Call(NamedTuple):
-    """The sequences of one worker's call. `arrived`: monotonic seconds.
+@dataclass
+class _Batch:
+    """A batch on the device. `answers`: waits for the device and returns one answer or error per call; never raises.
 
-    `around`: a context that the device's thread enters for the call. `trace`: the caller's `tracing.here()`.
+    `interrupted_s`: seconds that interactive calls ran between its forwards.
     """
 
-    packed: RaggedSequences
-    top_k: int
-    arrived: float
-    future: "Future[ScoredSequences]"
-    around: AbstractContextManager[None] = nullcontext()
-    trace: str | None = None
-
-
-class _Batch(NamedTuple):
-    """A batch on the device. `answers`: waits for the device and returns one answer or error per call; never raises."""
-
     calls: list[Call]
-    sequences: int
-    tokens: int
     started: float
-    span: Span
-    answers: Callable[[], list[Answer]]
+    sequences: int = field(init=False)
+    tokens: int = field(init=False)
+    span: Span = field(init=False)
+    answers: Callable[[], list[Answer]] = field(init=False)
+    interrupted_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.sequences = sum(len(call.packed.lengths) for call in self.calls)
+        self.tokens = sum(len(call.packed.ids) for call in self.calls)
 
 
 def full_tokens_for(max_batch_tokens: int) -> int:
@@ -93,8 +97,11 @@ class DynamicBatcher:
     `max_delay_s` after a call's arrival for further calls, unless each of the last `ALONE` batches had one call only.
     Under load calls arrive while the device is busy, so no call waits for others. Every future resolves.
 
+    Interactive calls also run between two forwards of a batch of other calls; see `Lanes` for their share.
+
     `overlaps`: the device computes while its thread continues, as a GPU does. Under load the thread then begins the
-    next batch before it waits for the previous answers, so the device never idles.
+    next batch before it waits for the previous answers, so the device never idles. While interactive calls are in use,
+    the thread begins a forward when at most one other is on the device.
 
     `span`: makes one span per batch. If making or ending a span raises, the batch fails.
     """
@@ -107,15 +114,16 @@ class DynamicBatcher:
         max_delay_s: float,
         overlaps: bool = False,
         span: MakeSpan = no_span,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._device, self._begin, self._overlaps, self._span = device, begin, overlaps, span
+        self._device, self._begin, self._overlaps, self._span, self._clock = device, begin, overlaps, span, clock
         self._full_tokens, self._max_delay_s = full_tokens, max_delay_s
         self._arrived = threading.Condition()
-        self._waiting: deque[Call] = deque()
-        self._waiting_tokens = 0
+        self._waiting = Lanes()
         self._closed: InferenceError | None = None
         self._alone = 0  # batches of one call in a row
         self._open: _Batch | None = None  # begun; nobody waits for its answers yet
+        self._last_forward: tuple[float, Wait] | None = None  # when it began, and a function that waits for it
         self._busy_since: float | None = None
         self._ended = 0.0
         self._failed_in_row = 0
@@ -124,18 +132,20 @@ class DynamicBatcher:
         self._busy_s = 0.0
         self._histograms = {"queue_wait_s": Histogram(), "forward_s": Histogram(), "batch_tokens": Histogram(TOKENS)}
 
-    def submit(self, packed: RaggedSequences, top_k: int, trace: str | None = None) -> "Future[ScoredSequences]":
+    def submit(
+        self, packed: RaggedSequences, top_k: int, trace: str | None = None, interactive: bool = False
+    ) -> "Future[ScoredSequences]":
         """Queue a call. Resolves with the `top_k` best labels of each sequence; InferenceError if the whole call fails.
 
-        `packed`: at least one sequence. `trace`: the caller's `tracing.here()`.
+        `packed`: at least one sequence. `trace`: the caller's `tracing.here()`. `interactive`: see `Call`. A call that
+        is cancelled before its forward costs nothing.
         """
-        call = Call(packed, top_k, time.monotonic(), Future(), trace=trace)
+        call = Call(packed, top_k, self._clock(), Future(), interactive, trace=trace)
         with self._arrived:
             if self._closed is not None:
                 call.future.set_exception(self._closed)
                 return call.future
-            self._waiting.append(call)
-            self._waiting_tokens += len(packed.ids)
+            self._waiting.add(call)
             self._arrived.notify()
             # One job per call. A job takes all waiting calls; the jobs of the calls that it took find none.
             self._device.submit(self._run_waiting)
@@ -145,7 +155,7 @@ class DynamicBatcher:
         self, packed: RaggedSequences, top_k: int, around: AbstractContextManager[None], trace: str | None = None
     ) -> "Future[ScoredSequences]":
         """As `submit`, but in a batch of its own, which the device's thread runs inside `around`."""
-        call = Call(packed, top_k, time.monotonic(), Future(), around, trace)
+        call = Call(packed, top_k, self._clock(), Future(), around=around, trace=trace)
         self._device.submit(self._run_apart, call)
         return call.future
 
@@ -155,9 +165,7 @@ class DynamicBatcher:
             if self._closed is not None:
                 return
             self._closed = error
-            dropped = list(self._waiting)
-            self._waiting.clear()
-            self._waiting_tokens = 0
+            dropped = self._waiting.clear()
             self._device.submit(self._end_open)  # no later job would end the open batch
         for call in dropped:
             _settle(call, error)
@@ -165,7 +173,7 @@ class DynamicBatcher:
     def busy_for_s(self) -> float:
         """Seconds that the current batch has been on the device; 0 without one."""
         started = self._busy_since
-        return 0.0 if started is None else time.monotonic() - started
+        return 0.0 if started is None else self._clock() - started
 
     @property
     def failed_in_row(self) -> int:
@@ -184,7 +192,7 @@ class DynamicBatcher:
             }
 
     def _run_waiting(self) -> None:
-        calls = [call for call in self._take() if call.future.set_running_or_notify_cancel()]
+        calls = self._take()
         batch = self._batch(calls, self._begun) if calls else None
         self._end_open()
         if batch is None:
@@ -200,20 +208,19 @@ class DynamicBatcher:
         if call.future.set_running_or_notify_cancel() and (batch := self._batch([call], self._within)):
             self._end(batch)
 
-    def _batch(self, calls: list[Call], begin: Callable[[list[Call]], Callable[[], list[Answer]]]) -> _Batch | None:
+    def _batch(self, calls: list[Call], begin: Callable[[_Batch], Callable[[], list[Answer]]]) -> _Batch | None:
         """Begin a batch. None if that failed; the calls are then resolved with the error."""
-        started = time.monotonic()
+        batch = _Batch(calls, self._clock())
         if self._busy_since is None:
-            self._busy_since = started
-        sequences = sum(len(call.packed.lengths) for call in calls)
-        tokens = sum(len(call.packed.ids) for call in calls)
+            self._busy_since = batch.started
         try:
-            span = self._span([call.trace for call in calls], sequences, tokens)
-            return _Batch(calls, sequences, tokens, started, span, begin(calls))
+            batch.span = self._span([call.trace for call in calls], batch.sequences, batch.tokens)
+            batch.answers = begin(batch)
         except BaseException as error:
             self._busy_since = None
             _resolve(calls, error)
             return None
+        return batch
 
     def _end_open(self) -> None:
         batch, self._open = self._open, None
@@ -228,7 +235,7 @@ class DynamicBatcher:
             self._busy_since = None
             _resolve(batch.calls, error)
             return
-        started, self._ended, self._busy_since = max(batch.started, self._ended), time.monotonic(), None
+        started, self._ended, self._busy_since = max(batch.started, self._ended), self._clock(), None
         failed = all(isinstance(answer, Exception) for answer in answers)
         self._failed_in_row = self._failed_in_row + 1 if failed else 0
         self._count(batch, started, failed)
@@ -240,23 +247,48 @@ class DynamicBatcher:
             if not self._waiting:
                 return []
             may_wait = self._open is None and self._alone < ALONE
-            deadline = self._waiting[0].arrived + (self._max_delay_s if may_wait else 0.0)
-            while self._waiting_tokens < self._full_tokens and (left_s := deadline - time.monotonic()) > 0:
+            deadline = self._waiting.oldest + (self._max_delay_s if may_wait else 0.0)
+            while self._waiting.tokens < self._full_tokens and (left_s := deadline - self._clock()) > 0:
                 self._arrived.wait(left_s)
-            calls: list[Call] = []
-            tokens = 0
-            while self._waiting and (not calls or tokens + len(self._waiting[0].packed.ids) <= self._full_tokens):
-                calls.append(self._waiting.popleft())
-                tokens += len(calls[-1].packed.ids)
-            self._waiting_tokens -= tokens
+            calls = self._waiting.take(self._full_tokens)
             self._alone = 0 if len(calls) > 1 or self._waiting else self._alone + 1
             return calls
 
-    def _begun(self, calls: list[Call]) -> Callable[[], list[Answer]]:
-        """Begin `calls` as one batch. If the batch fails, each call runs alone."""
+    def _after_forward(self, batch: _Batch, tokens: int, mark: Callable[[], Wait]) -> None:
+        """Run waiting interactive calls between two forwards of `batch`. Never raises."""
+        if not self._waiting.in_use(self._clock()):
+            self._last_forward = None
+            return
+        self._wait_for_device(mark)
+        self._end_open()  # has ended on the device
+        with self._arrived:
+            calls = self._waiting.take_after_forward(tokens)
+        started, ended = self._clock(), self._ended
+        if calls and (interrupting := self._batch(calls, self._begun)) is not None:
+            self._end(interrupting)
+            self._ended = ended
+        batch.interrupted_s += self._clock() - started
+        if self._busy_since is None:
+            self._busy_since = max(batch.started, ended)
+
+    def _wait_for_device(self, mark: Callable[[], Wait]) -> None:
+        """Wait until the device has at most one forward."""
+        previous, self._last_forward = self._last_forward, (self._clock(), mark())
+        with suppress(Exception):  # the answers of the forward's batch raise again
+            if previous is not None:
+                previous[1]()
+                if self._clock() - previous[0] > QUEUED_S:
+                    self._last_forward[1]()
+
+    def _begun(self, batch: _Batch) -> Callable[[], list[Answer]]:
+        """Begin the calls as one batch. If the batch fails, each call runs alone."""
+        interrupted = not batch.calls[0].interactive
+        return self._begun_calls(batch.calls, partial(self._after_forward, batch) if interrupted else _run_on)
+
+    def _begun_calls(self, calls: list[Call], after_forward: AfterForward) -> Callable[[], list[Answer]]:
         top_ks = [call.top_k for call in calls]
         try:
-            scored = self._begin(concatenate([call.packed for call in calls]), max(top_ks))
+            scored = self._begin(concatenate([call.packed for call in calls]), max(top_ks), after_forward)
         except Exception as error:
             failure = _plain(error)
             return lambda: self._failed(calls, failure)
@@ -270,22 +302,24 @@ class DynamicBatcher:
 
         return answers
 
-    def _within(self, calls: list[Call]) -> Callable[[], list[Answer]]:
-        """Run a single call to its end, inside its `around`."""
+    def _within(self, batch: _Batch) -> Callable[[], list[Answer]]:
+        """Run a single call to its end, inside its `around`. No other call runs in between."""
         try:
-            with calls[0].around:
-                found = self._begun(calls)()
+            with batch.calls[0].around:
+                found = self._begun_calls(batch.calls, _run_on)()
         except Exception as error:
-            found = self._failed(calls, _plain(error))
+            found = self._failed(batch.calls, _plain(error))
         return lambda: found
 
     def _failed(self, calls: list[Call], failure: InferenceError) -> list[Answer]:
         logger.warning("a batch of %d calls failed: %s", len(calls), failure)
-        return [failure] if len(calls) == 1 else [answer for call in calls for answer in self._begun([call])()]
+        if len(calls) == 1:
+            return [failure]
+        return [answer for call in calls for answer in self._begun_calls([call], _run_on)()]
 
     def _count(self, batch: _Batch, started: float, failed: bool) -> None:
         """`started`: when the device came to the batch, which is not before the end of the previous one."""
-        taken_s = self._ended - started
+        taken_s = self._ended - started - batch.interrupted_s
         with self._counting:
             counts, histograms = self._counts, self._histograms
             counts["calls"] += len(batch.calls)
@@ -297,6 +331,10 @@ class DynamicBatcher:
             histograms["queue_wait_s"].observe([started - call.arrived for call in batch.calls])
             histograms["forward_s"].observe(taken_s)
             histograms["batch_tokens"].observe(batch.tokens)
+
+
+def _run_on(tokens: int, mark: Callable[[], Wait]) -> None:
+    """An `AfterForward` that does nothing."""
 
 
 def _resolve(calls: list[Call], error: BaseException) -> None:

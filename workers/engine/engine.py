@@ -56,7 +56,7 @@ class Engine:
         self._device = DeviceThread("labelstream-engine")
         self._batcher = DynamicBatcher(
             self._device,
-            lambda packed, width: self._predictor.begin(packed, width),
+            lambda packed, width, after_forward: self._predictor.begin(packed, width, after_forward),
             full_tokens_for(self._predictor.max_batch_tokens),
             max_delay_s=0.0,
             overlaps=self._predictor.overlaps,

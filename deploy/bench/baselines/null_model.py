@@ -31,7 +31,7 @@ class NullPredictor:
     def memory(self) -> dict[str, int]:
         return {}
 
-    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int, after_forward: object = None) -> Callable[[], ScoredSequences]:
         return partial(self.predict, packed, top_k)
 
     def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:

@@ -14,6 +14,7 @@ from ray.serve._private.build_app import build_app
 from labelstream.deploy import app, names
 from labelstream.deploy.control.control_plane import ControlPlane
 from labelstream.deploy.control.deployed import new_owner
+from labelstream.deploy.model_client.serve_classifier import PARTS_AT_ONCE
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
 
@@ -167,7 +168,7 @@ def test_other_weights_in_the_same_directory_are_another_version(tmp_path: Path)
 
 
 def test_replicas_take_all_that_the_workers_have_in_flight() -> None:
-    assert deployments(app.build(TREE))["model-large"].max_ongoing_requests >= 30 * 4
+    assert deployments(app.build(TREE))["model-large"].max_ongoing_requests >= 30 * 4 * PARTS_AT_ONCE
 
 
 def test_models_outlive_the_longest_drain() -> None:

@@ -65,7 +65,7 @@ def test_forward_span_links_to_every_batched_call(spans: InMemorySpanExporter) -
     with ThreadPoolExecutor(1) as device:
         device.submit(start.result)
         batcher = DynamicBatcher(
-            device, lambda packed, top_k: lambda: by_length(packed, top_k, ""), 100, 0.0, span=tracing.forward
+            device, lambda packed, top_k, _: lambda: by_length(packed, top_k, ""), 100, 0.0, span=tracing.forward
         )
         answers = [batcher.submit(PACKED, 1, trace) for trace in (*parents, None)]
         start.set_result(None)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from labelstream.workers.classifier import Fault, RecordError, Request
 from labelstream.workers.engine.backends.pytorch.host_copy import HostCopy, begin_fetch
 from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.dynamic_batcher import AfterForward
 from labelstream.workers.engine.error_text import LESS_MEMORY, is_out_of_memory, one_line
 from labelstream.workers.engine.inference import self_check
 from labelstream.workers.engine.inference.backend import Backend
@@ -78,16 +79,21 @@ class Predictor:
         """
         return self.begin(packed, top_k)()
 
-    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(
+        self, packed: RaggedSequences, top_k: int, after_forward: AfterForward | None = None
+    ) -> Callable[[], ScoredSequences]:
         """As `predict`, in two steps: returns a function that waits for the answers. Call it on the same thread.
 
-        On cuda the device computes in between, and further calls may begin.
+        On cuda the device computes in between, and further calls may begin. `after_forward`: called after each forward
+        with the forward's tokens and `Backend.mark`; other calls may begin and end inside of it.
         """
         call = self._new_call(packed, top_k)
         rows = self._rows_within_limits(call)
         with _as_inference_errors():
             for batch in self.runner.plan(packed.lengths[rows], self.max_batch_tokens):
                 self._run(call, rows[batch])
+                if after_forward is not None:
+                    after_forward(int(packed.lengths[rows[batch]].sum()), self.backend.mark)
             answers = self._answers_of(call)
         return partial(self._end, answers)
 

@@ -33,7 +33,7 @@ class Predictor:
         if self.broken:
             raise InferenceError("the model fails on any text")
 
-    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int, after_forward: object) -> Callable[[], ScoredSequences]:
         self.history.append(packed.lengths.tolist())
         return lambda: by_length(packed, top_k, "")
 

@@ -1,11 +1,17 @@
 """A model that does not answer at all."""
 
+import asyncio
+
+import numpy as np
 import pytest
 
 from labelstream.deploy.model_client.failed_attempts import MAX_ALONE
+from labelstream.deploy.model_client.serve_client import ServeClient
 from labelstream.workers.classifier import Fault, Progress, Request
+from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.errors import InferenceError
 from tests.support.crashing_replica import innocent
+from tests.support.fake_handle import FakeHandle
 from tests.support.slow_model import check, connected, insist
 from tests.support.slow_replica import SlowHandle
 
@@ -34,3 +40,11 @@ def test_a_model_that_is_away_makes_nobody_a_dead_letter(gone: bool) -> None:
         answers, _ = insist(classifier, texts)
     check(texts, answers, Fault.TIMED_OUT)
     assert len(classifier._isolation._failed_attempts) == 0
+
+
+@pytest.mark.parametrize(("interactive", "keywords"), [(True, {"interactive": True}), (False, {})])
+def test_call_says_that_it_is_interactive(interactive: bool, keywords: dict[str, bool]) -> None:
+    handle = FakeHandle()
+    packed = RaggedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
+    asyncio.run(ServeClient("m", handle, interactive).classify(packed, 1, "one"))
+    assert handle.keywords == [keywords]

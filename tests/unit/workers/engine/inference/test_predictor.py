@@ -205,3 +205,18 @@ def test_lengths_that_do_not_fill_the_ids_are_refused() -> None:
 def test_answers_of_another_length_are_refused() -> None:
     with pytest.raises(InferenceError, match="shape"):
         Predictor(DESCRIPTION, Shifted()).predict(pack([[1], [2]]), 1)
+
+
+def test_other_call_runs_after_each_forward() -> None:
+    predictor = Predictor(DESCRIPTION, FakeBackend(), 64)
+    tokens: list[int] = []
+    others: list[float] = []
+
+    def after_forward(count: int, mark: Callable[[], Callable[[], None]]) -> None:
+        mark()()
+        tokens.append(count)
+        others.extend(predictor.predict(pack([[300 + len(tokens)]]), 1).scores[:, 0].tolist())
+
+    scored = predictor.begin(pack([200 + i] * 40 for i in range(3)), 1, after_forward)()
+    assert scored.scores[:, 0].tolist() == [200, 201, 202]
+    assert (tokens, others) == ([40, 40, 40], [301, 302, 303])
