@@ -175,7 +175,12 @@ def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
 def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> dict[str, Any]:
     """The part of `config` that the workers of the pipeline `name` need."""
     models = {model: config["models"][model] for model in pipeline.allowed_models}
+    http = config.get("http", {})
+    # A worker samples results for the page.
+    page = {"page_texts": http.get("page_texts", False)} if http.get("page") else None
     config = {section: part for section, part in config.items() if section != "http"}
+    if page is not None:
+        config["http"] = page
     return {**config, "models": models, "pipelines": {name: config["pipelines"][name]}}
 
 

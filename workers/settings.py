@@ -549,6 +549,14 @@ class HttpSettings(Section):
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="Origins of web pages, such as https://example.com, that may send requests."
     )
+    page: bool = Field(
+        default=False,
+        description="Whether a browser that opens the address of HTTP gets a page with the numbers of `labelstream"
+        " status`, live.",
+    )
+    page_texts: bool = Field(
+        default=False, description="Whether the page shows the begin of some texts beside their labels."
+    )
 
     @property
     def has_token(self) -> bool:
@@ -578,6 +586,8 @@ class HttpSettings(Section):
             )
         if bool(self.cert_file) != bool(self.key_file):
             yield "cert_file and key_file need each other: set both, or remove both"
+        if self.page_texts and not self.page:
+            yield "page_texts shows nothing without page: set page to true, or remove page_texts"
 
 
 def _is_address(host: str) -> bool:

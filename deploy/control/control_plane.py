@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 from labelstream.deploy.cluster import network
@@ -25,6 +26,7 @@ from labelstream.deploy.control.reports import (
     Answers,
     Kind,
     Outcome,
+    PageStatus,
     PlacedGatewayReport,
     PlacedModelReport,
     PlacedPipelineReport,
@@ -40,6 +42,7 @@ from labelstream.deploy.observability.metrics.export import Exporter
 from labelstream.deploy.observability.metrics.samples import of_board
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.broker.backlog import BacklogProbe
+from labelstream.workers.stream.report import RecentResult
 from labelstream.workers.stream.supervision.commands import Command
 
 MAX_REPORTS_PER_S = 300  # one report costs the control plane 1.3 ms of CPU, measured
@@ -87,6 +90,7 @@ class ControlPlane:
         self._latest: dict[tuple[str, str, str], tuple[float, Report]] = {}
         self._counters: dict[tuple[str, str, str], deque[tuple[float, dict[str, float]]]] = {}
         self._ended: dict[tuple[str, str], Totals] = {}  # by pipeline and replica
+        self._recent: dict[tuple[str, str], list[RecentResult]] = {}  # by pipeline and replica
         self._notes: dict[str, tuple[str, float]] = {}  # replica -> ticket of its suspects, time of the note
         self._models_of: dict[str, tuple[str, ...]] = {}
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
@@ -121,6 +125,9 @@ class ControlPlane:
         the number of calls in flight and the seconds until the next report.
         """
         now = self._clock()
+        # Samples stand in no status: they may hold texts.
+        if recent := cast("PlacedPipelineReport", stats).pop("recent", None):
+            self._recent[name, replica] = recent
         self._latest[kind, name, replica] = (now, stats)
         self._ended.pop((name, replica), None)
         counters = {key: cast("float", stats[key]) for key in RATES.get(kind, ()) if key in stats}
@@ -190,6 +197,16 @@ class ControlPlane:
                 for name in sorted({pipeline for pipeline, _ in self._ended})
             }
         return status
+
+    async def page_status(self) -> PageStatus:
+        """The status with samples of results, without the replicas that Serve knows to live."""
+        status = await self.status()
+        known = {(name, replica) for name, workers in status["pipelines"].items() for replica in workers}
+        self._recent = {key: found for key, found in self._recent.items() if key in known}
+        recent: dict[str, list[RecentResult]] = {}
+        for (name, _), found in self._recent.items():
+            recent[name] = sorted([*recent.get(name, []), *found], key=itemgetter("at"))
+        return {**status, "recent": recent}
 
     def _keep_totals(self, keys: Iterable[tuple[str, str, str]]) -> None:
         for kind, name, replica in keys:

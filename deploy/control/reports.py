@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from labelstream.deploy.control.deployed import Owner
-from labelstream.workers.stream.report import WorkerReport
+from labelstream.workers.stream.report import RecentResult, WorkerReport
 from labelstream.workers.stream.supervision.commands import Command
 
 if TYPE_CHECKING:  # importing numpy would slow each command's start
@@ -193,3 +193,9 @@ class Status(Reports):
     owner: NotRequired[Owner | None]
     replicas: NotRequired[dict[str, list[str]]]
     ended: NotRequired[dict[str, list[Totals]]]
+
+
+class PageStatus(Status):
+    """What the page of the HTTP gateway shows. `recent`: sampled results by pipeline, newest last."""
+
+    recent: dict[str, list[RecentResult]]

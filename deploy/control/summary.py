@@ -1,10 +1,12 @@
 """Sums and rates of a status: one view for each pipeline and model, and the problems to show. Pure; no Ray."""
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, cast
 
+from labelstream.deploy.control.deployed import Owner
 from labelstream.deploy.control.reports import (
     FRESH_S,
     BacklogStatus,
@@ -15,8 +17,9 @@ from labelstream.deploy.control.reports import (
     Status,
     Totals,
 )
-from labelstream.deploy.names import model_deployment, pipeline_deployment
+from labelstream.deploy.names import GATEWAY, model_deployment, pipeline_deployment
 
+DLQ_HINT = "`labelstream dlq list -c FILE` lists the dead letters with their reasons"
 NOT_READING = ("starting", "restarting", "failed")
 NOT_READY = (*NOT_READING, "draining")
 
@@ -61,6 +64,16 @@ class ModelView(NamedTuple):
     wanted: int | None = None
     token_rate: float = 0.0
     padding: float | None = None
+
+
+class HttpView(NamedTuple):
+    """The gateway, with the sums of its replicas. `refused`: with 429; `failed`: with 5xx."""
+
+    replicas: int
+    requests: int
+    in_flight: int
+    refused: int
+    failed: int
 
 
 class StatusView:
@@ -164,6 +177,29 @@ def alive(status: Status, deployment: str, reports: Mapping[str, Placed]) -> Map
     """The reports without those of replicas that Serve knows to be gone."""
     running = status.get("replicas", {}).get(deployment)
     return reports if running is None else {name: report for name, report in reports.items() if name in running}
+
+
+def for_owner(text: str, owner: Owner | None) -> str:
+    """`text` with the owner's config file in its commands."""
+    return text.replace("-c FILE", f"-c {shlex.quote(owner['config'])}") if owner else text
+
+
+def http_view(status: Status) -> HttpView | None:
+    """None without HTTP."""
+    replicas = list(status.get("gateway", {}).get(GATEWAY, {}).values())
+    if not replicas:
+        return None
+    counts: Counter[str] = Counter()
+    for replica in replicas:
+        for statuses in replica["requests"].values():
+            counts.update(statuses)
+    return HttpView(
+        replicas=len(replicas),
+        requests=counts.total(),
+        in_flight=sum(replica["in_flight"] for replica in replicas),
+        refused=counts["429"],
+        failed=sum(count for code, count in counts.items() if code.startswith("5")),
+    )
 
 
 def old_age(report: Place) -> str:

@@ -61,8 +61,22 @@ class StreamCounts(TypedDict):
     stages: "dict[str, Buckets]"
 
 
+class RecentResult(TypedDict):
+    """A sampled result. `at`: seconds since 1970; `place`: TOPIC:PARTITION:OFFSET of the message; `label`, `score`: the
+    first label, which is not accepted if `abstained`; `text`: its first characters, if the page shows texts.
+    """
+
+    at: float
+    place: str
+    model: str
+    label: str
+    score: float
+    abstained: bool
+    text: NotRequired[str]
+
+
 class WorkerReport(StreamCounts):
-    """`partitions`: (lag, end of the log) by TOPIC:PARTITION.
+    """`partitions`: (lag, end of the log) by TOPIC:PARTITION. `recent`: newest last, only with the page of HTTP.
 
     `trouble`: the error that ended the worker, or its last run until the next run has joined the group.
     """
@@ -76,3 +90,4 @@ class WorkerReport(StreamCounts):
     cpu_s: float
     in_flight: int
     in_flight_by_partition: dict[str, int]
+    recent: NotRequired[list[RecentResult]]

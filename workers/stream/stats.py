@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from labelstream.workers.histogram import Histogram
+from labelstream.workers.stream.recent_results import RecentResults
 from labelstream.workers.stream.report import Histograms, PartitionCounts, Percentiles, StreamCounts
 
 LATENCY_SAMPLES, LATENCIES_KEPT_S = 2_000, 60.0
@@ -51,10 +52,13 @@ class Tally:
 
 
 class Stats:
-    """Counts since the worker's start. Takes its lock once a micro-batch, not once a message."""
+    """Counts since the worker's start. Takes its lock once a micro-batch, not once a message.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._sent_at = clock, 0.0
+    `recent`: samples of results; None: no page shows them.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, recent: RecentResults | None = None) -> None:
+        self._clock, self._sent_at, self.recent = clock, 0.0, recent
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._received: Counter[str] = Counter()

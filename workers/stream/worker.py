@@ -12,6 +12,7 @@ from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import Fenced, LabelstreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.recent_results import RecentResults
 from labelstream.workers.stream.report import State, WorkerReport
 from labelstream.workers.stream.run_factory import CLOSE_MS, Run, RunFactory
 from labelstream.workers.stream.stats import Stats
@@ -39,7 +40,8 @@ class PipelineWorker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._settings, self._id, self._clock = name, settings.pipelines[name], worker_id, clock
-        self._stats = Stats()
+        http = settings.http
+        self._stats = Stats(recent=RecentResults(http.page_texts) if http is not None and http.page else None)
         self._make_runs = partial(make_runs, name, settings, classifiers, self._stats)
         self._alarms, self._commands, self._restarts = Alarms(name, self._stats), Commands(), RestartBackoff(clock)
         self._health = HealthCheck(name, peer_stalls(settings, name), self._alarms, self._restarts, clock)
@@ -96,7 +98,7 @@ class PipelineWorker:
         in_flight = pipeline.monitor.in_flight() if pipeline else Counter()
         paused = self._state == "running" and pipeline and pipeline.monitor.paused()
         trouble = self._health.failure or self._health.trouble
-        return {
+        report: WorkerReport = {
             "worker": self._id,
             "state": "paused" if paused else self._state,
             "alarms": self._alarms.texts(),
@@ -108,6 +110,9 @@ class PipelineWorker:
             "in_flight_by_partition": dict(in_flight),
             **self._stats.snapshot(),
         }
+        if self._stats.recent is not None:
+            report["recent"] = self._stats.recent.latest
+        return report
 
     def _run(self, runs: RunFactory) -> None:
         try:

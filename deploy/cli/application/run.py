@@ -62,6 +62,14 @@ def run(
             "Default: 127.0.0.1.",
         ),
     ] = None,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page",
+            help="Show the application in a browser, as `http.page: true` does. Without the section http: at "
+            "http://127.0.0.1:8000.",
+        ),
+    ] = False,
 ) -> None:
     """Run all pipelines and the HTTP gateway of a config file until Ctrl-C or SIGTERM.
 
@@ -82,6 +90,8 @@ def run(
 
     metrics = None if metrics_port is None else MetricsAddress(metrics_address or "127.0.0.1", metrics_port)
     settings = load_config(config)
+    if page:
+        settings = _with_page(settings)
     if address is not None:
         use_address(address)
     else:
@@ -122,6 +132,8 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
             logger.info(
                 "everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started
             )
+            if settings.http is not None and settings.http.page:
+                logger.info("page: %s", settings.http.url)
             Watch(runtime, owner).show()
         except NotOurs:
             raise
@@ -130,6 +142,13 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
             if address is not None:
                 runtime.undeploy(owner)
             raise
+
+
+def _with_page(settings: Any) -> Any:
+    from labelstream.workers.settings import HttpSettings
+
+    http = settings.http or HttpSettings()
+    return settings.model_copy(update={"http": http.model_copy(update={"page": True})})
 
 
 def _require_no_run(config: Path) -> None:

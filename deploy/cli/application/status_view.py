@@ -1,14 +1,12 @@
 """Formats the control plane's numbers: a row or a block per pipeline, a line per model. Pure; no Ray."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from labelstream.deploy.cli.common.console import escape, number, plural, reasons, with_file
 from labelstream.deploy.cli.common.times import shown_ms, shown_s
 from labelstream.deploy.control.reports import Status
-from labelstream.deploy.control.summary import ModelView, PipelineView, problems
-from labelstream.deploy.names import GATEWAY
+from labelstream.deploy.control.summary import ModelView, PipelineView, http_view, problems
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -138,16 +136,10 @@ def model_line(view: ModelView) -> str:
 
 def http_lines(status: Status) -> list[str]:
     """The gateway as one line; none without HTTP."""
-    replicas = list(status.get("gateway", {}).get(GATEWAY, {}).values())
-    if not replicas:
+    view = http_view(status)
+    if view is None:
         return []
-    counts: Counter[str] = Counter()
-    for replica in replicas:
-        for statuses in replica["requests"].values():
-            counts.update(statuses)
-    failed = sum(count for code, count in counts.items() if code.startswith("5"))
-    in_flight = sum(replica["in_flight"] for replica in replicas)
     return [
-        f"http: {plural(len(replicas), 'gateway replica')}, {plural(counts.total(), 'request')}, "
-        f"{in_flight} in flight, {counts['429']} refused with 429, {failed} failed with 5xx"
+        f"http: {plural(view.replicas, 'gateway replica')}, {plural(view.requests, 'request')}, "
+        f"{view.in_flight} in flight, {view.refused} refused with 429, {view.failed} failed with 5xx"
     ]

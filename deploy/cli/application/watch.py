@@ -2,7 +2,6 @@
 
 import logging
 import re
-import shlex
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.console import err, escape
 from labelstream.deploy.control.deployed import Owner, described
 from labelstream.deploy.control.reports import Status
-from labelstream.deploy.control.summary import ModelView, PipelineView, StatusView, problems
+from labelstream.deploy.control.summary import DLQ_HINT, ModelView, PipelineView, StatusView, for_owner, problems
 from labelstream.workers.errors import StartError
 
 logger = logging.getLogger(__name__)
@@ -86,8 +85,7 @@ class Watch:
         """Log once how to list dead letters."""
         workers = [worker for pipeline in status["pipelines"].values() for worker in pipeline.values()]
         if not self._dlq_hint_given and any(any(worker["dead_letters"].values()) for worker in workers):
-            file = escape(shlex.quote(self._owner["config"]))
-            logger.info("`labelstream dlq list -c %s` lists the dead letters with their reasons", file)
+            logger.info("%s", escape(for_owner(DLQ_HINT, self._owner)))
             self._dlq_hint_given = True
 
 

@@ -43,9 +43,9 @@ def demo(
 ) -> None:
     """Classify a stream of customer feedback on this machine: no broker, download or config is needed.
 
-    Starts an in-memory broker, Ray and a small sentiment model. Sends texts that come with Labelstream, a few of them
-    broken on purpose. Reads results and dead letters back from their topics, accounts for every message, and stops
-    everything.
+    Starts an in-memory broker, Ray, a small sentiment model and a page with live numbers for a browser. Sends texts
+    that come with Labelstream, a few of them broken on purpose. Reads results and dead letters back from their topics,
+    accounts for every message, and stops everything.
 
     Exit code 0: every message is accounted for. 1: at least one is not. 130: interrupted before that.
     """
@@ -86,6 +86,7 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
                 progress.step("model and worker", "model and worker run; the worker is joining its consumer group")
                 _wait_for_partitions(runtime)
                 progress.step("group", "everything runs; sending messages")
+                progress.say(f"page with the live numbers: {settings.http.url}")
                 code = _stream(runtime, broker, topics, feedback, count, source, progress)
             progress.say("everything is stopped")
     if code == 0:
@@ -180,6 +181,7 @@ def _why(runtime: Any) -> str:
 
 
 def _settings(address: str, source: str, topics: Any, group: str) -> Any:
+    from labelstream.deploy.gateway.proxy.port_check import free_port
     from labelstream.workers.config_file import load_settings
 
     return load_settings(
@@ -187,6 +189,7 @@ def _settings(address: str, source: str, topics: Any, group: str) -> Any:
             "kafka": {"bootstrap_servers": address},
             "models": {MODEL: {"source": source, "max_delay_ms": 2}},
             "pipelines": {PIPELINE: {**topics._asdict(), "model": MODEL, "group_id": group, "commit_interval_ms": 500}},
+            "http": {"port": free_port(), "page": True, "page_texts": True},
         }
     )
 

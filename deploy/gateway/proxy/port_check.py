@@ -1,5 +1,6 @@
 """Whether HTTP can be served on this machine: a free port, the token, and the files for TLS."""
 
+import socket
 import ssl
 from collections.abc import Iterator
 
@@ -13,6 +14,15 @@ from labelstream.workers.stream.broker.finding import Finding
 def http_findings(http: HttpSettings, listens: bool = False) -> list[Finding]:
     """Why HTTP cannot be served as `http` says, with the fixes. `listens`: the application itself has the port."""
     return [*(() if listens else _of_port(http)), *_of_token(http), *_of_certificate(http)]
+
+
+def free_port() -> int:
+    """The default port on loopback, or another one if that is not free."""
+    http = HttpSettings()
+    if network.listen_error(http.host, http.port) is None:
+        return http.port
+    with socket.create_server((http.host, 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def _of_port(http: HttpSettings) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Who may send requests: by the headers Host, Origin and Authorization."""
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,6 +32,7 @@ class Access:
     - `token`: what clients send as `Authorization: Bearer TOKEN`; None: nothing.
     - `hosts`: from `hosts_of`.
     - `origins`: web pages of other hosts that may send requests.
+    - `open_paths`: answers to GET that hold no data and need no token.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Access:
         token: str | None,
         hosts: Sequence[str] | None,
         origins: Sequence[str] = (),
+        open_paths: Collection[str] = OPEN,
     ) -> None:
         self._app, self._envelopes, self._hosts, self._origins = app, envelopes, hosts, frozenset(origins)
+        self._open = open_paths
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +67,7 @@ class Access:
         origin = headers.get("origin")
         if origin is not None and _host_of(origin) != host and origin not in self._origins:
             raise Forbidden("the header Origin is not allowed; add the page's origin to http.cors_origins")
-        if self._token is None or (path in OPEN and method in ("GET", "HEAD")):
+        if self._token is None or (path in self._open and method in ("GET", "HEAD")):
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), self._token):

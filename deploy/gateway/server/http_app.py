@@ -1,10 +1,11 @@
 """The FastAPI application: the routes of all dialects behind access control and bounds."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
@@ -14,9 +15,10 @@ from labelstream.deploy.gateway.dialects.tei import router as tei
 from labelstream.deploy.gateway.dialects.tei.info import Limits
 from labelstream.deploy.gateway.dialects.v2 import router as v2
 from labelstream.deploy.gateway.envelopes import DialectRouter, Envelopes
+from labelstream.deploy.gateway.page.page import Page
 from labelstream.deploy.gateway.served import Served
 from labelstream.deploy.gateway.server import api_page
-from labelstream.deploy.gateway.server.access import Access, hosts_of
+from labelstream.deploy.gateway.server.access import OPEN, Access, hosts_of
 from labelstream.deploy.gateway.server.ongoing import Ongoing, Requests
 from labelstream.deploy.gateway.server.request_body import RequestBody
 from labelstream.workers.settings import HttpSettings
@@ -28,26 +30,34 @@ def build_app(
     token: str | None,
     requests: Requests,
     close: Callable[[], None] = lambda: None,
+    page: Page | None = None,
 ) -> FastAPI:
     """The application of one gateway replica.
 
     - `token`: what each request but health checks must send; None: nothing.
     - `close`: called at the end.
+    - `page`: for browsers at /; None: no page.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        feeding = None if page is None else asyncio.create_task(page.feed.run())
         yield
+        if feeding is not None:
+            feeding.cancel()
         close()
 
     app = FastAPI(title="Labelstream", docs_url=None, redoc_url=None, lifespan=lifespan)
     envelopes = Envelopes(app)
     envelopes.mount(routers(served, http))
-    _add_own_routes(app, served)
+    if page is not None:
+        envelopes.mount([page.router()])
+    _add_own_routes(app, served, page)
     limits: dict[str, Any] = {"max_bytes": http.max_request_bytes, "timeout_s": http.timeout_s}
     app.add_middleware(RequestBody, envelopes=envelopes, **limits)
     hosts = hosts_of(http.host, http.allowed_hosts, token is not None)
-    app.add_middleware(Access, envelopes=envelopes, token=token, hosts=hosts, origins=http.cors_origins)
+    access: dict[str, Any] = {"token": token, "hosts": hosts, "origins": http.cors_origins}
+    app.add_middleware(Access, envelopes=envelopes, open_paths=OPEN if page is None else OPEN | page.paths, **access)
     app.add_middleware(Ongoing, envelopes=envelopes, requests=requests)
     if http.cors_origins:
         app.add_middleware(
@@ -73,10 +83,12 @@ def routers(served: Served, http: HttpSettings) -> Sequence[DialectRouter]:
     return tuple(found.values())
 
 
-def _add_own_routes(app: FastAPI, served: Served) -> None:
-    @app.get("/")
-    async def alive() -> dict[str, str]:
+def _add_own_routes(app: FastAPI, served: Served, page: Page | None) -> None:
+    @app.get("/", response_model=dict[str, str])
+    async def alive(request: Request) -> Any:
         """Tell that the gateway answers."""
+        if page is not None and "text/html" in request.headers.get("accept", ""):
+            return await page.index()
         return {"status": "alive"}
 
     @app.get("/ping")

@@ -83,6 +83,15 @@ def test_change_of_http_restarts_no_worker_and_no_model() -> None:
     assert before["model-small"].version == after["model-small"].version
 
 
+@pytest.mark.parametrize("page", [{"page": True}, {"page": True, "page_texts": True}], ids=["page", "texts"])
+def test_page_restarts_the_workers_which_sample_results(page: dict[str, Any]) -> None:
+    before, after = (deployments(app.build({**TREE, "http": http})) for http in ({}, page))
+    assert before["pipeline-one"].version != after["pipeline-one"].version
+    assert before["model-small"].version == after["model-small"].version
+    off = deployments(app.build({**TREE, "http": {"page": False}}))
+    assert before["pipeline-one"].version == off["pipeline-one"].version
+
+
 def test_replicas_and_resources() -> None:
     found = deployments(app.build(TREE))
     small, large = found["model-small"], found["model-large"]

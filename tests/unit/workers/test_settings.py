@@ -61,6 +61,7 @@ def test_wrong_pipeline_names_the_key(change: dict[str, Any], key: str, words: s
         ({"host": "gateway.example.com"}, "http", "and no token is set"),
         ({"cert_file": "/x"}, "http", "cert_file and key_file need each other"),
         ({"port": 0}, "http.port", "must be "),
+        ({"page_texts": True}, "http", "page_texts shows nothing without page: set page to true"),
         ({"default_model": "nope"}, "http.default_model", "no model 'nope' under models; name one of sentiment"),
         ({"allowed_hosts": ["a.example:8000/"]}, "http.allowed_hosts", "host name"),
         ({"cors_origins": ["*"]}, "http.cors_origins", "must be an origin"),

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from labelstream.workers import tracing
 from labelstream.workers.errors import RecordRefused, StreamError
+from labelstream.workers.stream.delivery.result_sample import result_sample
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 from labelstream.workers.stream.stats import Stats
@@ -68,4 +69,6 @@ def account(produced: ProducedBatch, stats: Stats, now: float) -> None:
     waited_ms = (now - produced.sent_at) * 1000
     produced.tally.latencies_ms = [latency + waited_ms for latency in produced.tally.latencies_ms]
     stats.sent(produced.tally, produced.batch.stages(produced.sent_at, now))
+    if stats.recent is not None and stats.recent.is_due():
+        stats.recent.add(result_sample(produced.batch, stats.recent.with_texts))
     tracing.end(produced.batch.span)

@@ -29,6 +29,23 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
     asyncio.run(play())
 
 
+def test_samples_are_for_the_page_only() -> None:
+    now = [100.0]
+    board: Any = ControlPlane({}, clock=lambda: now[0])
+
+    async def play() -> None:
+        await board.report("pipelines", "p", "r1", {"recent": [{"at": 3.0}, {"at": 9.0}]})
+        await board.report("pipelines", "p", "r2", {"recent": [{"at": 5.0}]})
+        assert "recent" not in str(await board.status())
+        assert (await board.page_status())["recent"] == {"p": [{"at": 3.0}, {"at": 5.0}, {"at": 9.0}]}
+        now[0] += 59
+        await board.report("pipelines", "p", "r2", {})
+        now[0] += 2
+        assert (await board.page_status())["recent"] == {"p": [{"at": 5.0}]}
+
+    asyncio.run(play())
+
+
 def test_report_of_the_gateway_is_shown() -> None:
     board: Any = ControlPlane({}, clock=lambda: 100.0)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from labelstream.workers.errors import Fenced, OffsetOutOfRange, StartError, StreamError
+from labelstream.workers.settings import HttpSettings
 from labelstream.workers.stream.run_factory import Run
 from labelstream.workers.stream.supervision import restart_backoff
 from labelstream.workers.stream.supervision.commands import STOPPED, CommandAnswer
@@ -125,6 +126,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("http", "kept"), [(None, None), ({}, None), ({"page": True}, [])], ids=str)
+def test_worker_keeps_samples_only_for_a_page(http: dict[str, Any] | None, kept: list[Any] | None) -> None:
+    settings = settings_for("127.0.0.1:1", Topics("in", "out", "dlq"))
+    settings = settings.model_copy(update={"http": None if http is None else HttpSettings(**http)})
+    assert PipelineWorker("p", settings, {}, "w").stats().get("recent") == kept
+
+
 def test_retriable_errors_start_another_run(start: Callable[..., Bench]) -> None:
     bench = start(StreamError("first"), StreamError("second"))
     assert bench.runs.runs == 3

@@ -12,7 +12,9 @@ from labelstream.deploy.cli.application import preflight
 from labelstream.deploy.cli.application import run as run_module
 from labelstream.deploy.cluster.kept_logs import LOGS
 from labelstream.deploy.control.deployed import Deployed, new_owner
+from labelstream.workers.config_file import without_secrets
 from labelstream.workers.errors import StartError
+from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.finding import Finding
 from tests.unit.deploy.cli.conftest import Run, fails
 
@@ -26,6 +28,24 @@ def test_metrics_port_beside_an_address_is_refused(run: Run, write_config: Calla
 def test_metrics_address_without_a_port_is_refused(run: Run, write_config: Callable[..., str]) -> None:
     done = run("run", "-c", write_config(), "--metrics-address", "0.0.0.0")
     fails(done, 2, "--metrics-address: needs --metrics-port; add --metrics-port PORT")
+
+
+@pytest.mark.parametrize(
+    ("http", "port"), [("kafka:", 8_000), ("http: {port: 8123}\nkafka:", 8_123)], ids=["without http", "with http"]
+)
+def test_page_is_an_option(
+    run: Run, write_config: Callable[..., str], monkeypatch: pytest.MonkeyPatch, http: str, port: int
+) -> None:
+    seen: list[Settings] = []
+    monkeypatch.setattr(run_module, "_run", lambda settings, *_: seen.append(settings))
+    monkeypatch.setattr(run_module, "run_in_new_session", lambda machine_checked: None)
+    config = write_config("kafka:", http)
+    assert [run("run", "-c", config, *page).code for page in ([], ["--page"])] == [0, 0]
+    without, shown = (settings.http for settings in seen)
+    assert without is None or not without.page
+    assert shown is not None
+    assert (shown.page, shown.page_texts, shown.port) == (True, False, port)
+    assert without_secrets(seen[1])["http"]["page"] is True
 
 
 def test_error_under_json_logs_is_a_json_line(

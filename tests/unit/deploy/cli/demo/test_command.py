@@ -112,6 +112,7 @@ def test_settings_have_topics_of_the_run() -> None:
     pipeline = settings.pipelines[PIPELINE]
     assert (pipeline.input, pipeline.output, pipeline.dead_letter) == tuple(topics)
     assert settings.group_id(PIPELINE) == "group"
+    assert (settings.http.page, settings.http.page_texts, settings.http.is_local) == (True, True, True)
 
 
 @pytest.mark.parametrize(("arguments", "password"), [((), None), (("--bootstrap", "h:1"), "hush")])

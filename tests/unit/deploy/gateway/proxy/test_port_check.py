@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from labelstream.deploy.gateway.proxy import port_check
 from labelstream.deploy.gateway.proxy.port_check import http_findings
 from labelstream.workers.settings import HttpSettings
 from tests.monitoring.prometheus import free_port
@@ -25,6 +26,18 @@ def test_taken_port_is_named() -> None:
         port = other.getsockname()[1]
         assert found(port=port) == [f"http.port: port {port} is not free (Address already in use); give another one"]
         assert http_findings(HttpSettings(port=port), listens=True) == []
+
+
+def test_default_port_or_a_free_one_is_given() -> None:
+    default = HttpSettings().port
+    found = port_check.free_port()
+    assert http_findings(HttpSettings(port=found)) == []
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if found == default:
+            other.bind(("127.0.0.1", default))
+            other.listen()
+        assert port_check.free_port() != default
 
 
 def test_foreign_address_is_named() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -9,7 +10,7 @@ from labelstream.deploy.gateway.server.access import Access, hosts_of
 
 
 def client_of(
-    token: str | None = None, hosts: tuple[str, ...] | None = None, origins: tuple[str, ...] = ()
+    token: str | None = None, hosts: tuple[str, ...] | None = None, origins: tuple[str, ...] = (), **more: Any
 ) -> TestClient:
     app = FastAPI()
 
@@ -18,7 +19,7 @@ def client_of(
     async def any_path(path: str) -> str:
         return path
 
-    app.add_middleware(Access, envelopes=Envelopes(app), token=token, hosts=hosts, origins=origins)
+    app.add_middleware(Access, envelopes=Envelopes(app), token=token, hosts=hosts, origins=origins, **more)
     return TestClient(app)
 
 
@@ -114,3 +115,10 @@ def test_other_origin_is_refused(origin: str, status: int) -> None:
 def test_token_is_compared_as_utf8() -> None:
     headers = [(b"authorization", "Bearer secrét".encode())]
     assert client_of("secrét").post("/score", headers=headers).status_code == 200
+
+
+def test_further_paths_may_be_open_to_get() -> None:
+    client = client_of("secret", open_paths={"/page/main.js"})
+    assert client.get("/page/main.js").status_code == 200
+    assert client.post("/page/main.js").status_code == 401
+    assert client.get("/page/events").status_code == 401

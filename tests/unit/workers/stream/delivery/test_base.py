@@ -7,6 +7,7 @@ from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.delivery.base import account
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch
+from labelstream.workers.stream.recent_results import RecentResults
 from labelstream.workers.stream.stats import Stages, Stats, Tally
 from tests.support.pipeline_bench import A
 
@@ -22,6 +23,13 @@ def test_acknowledged_batch_finishes_its_partitions() -> None:
     progress.receive(0, 9)
     account(produced(progress, 4), Stats(), 1.0)
     assert progress.done == 5
+
+
+def test_page_gets_a_sample_only_if_there_is_one() -> None:
+    account(produced(PartitionProgress(A), 4), Stats(), 1.0)
+    recent = RecentResults(True)
+    account(produced(PartitionProgress(A), 4), Stats(recent=recent), 1.0)
+    assert not recent.is_due()  # a sample was taken
 
 
 def test_latency_counts_until_the_acknowledgement() -> None:

@@ -1,0 +1,48 @@
+"""Which results of a micro-batch the page shows."""
+
+from collections import Counter
+from typing import Any
+
+from labelstream.schemas.message import TextMessage
+from labelstream.workers.classifier import Embedding, Fault, Prediction, RecordError
+from labelstream.workers.stream.consumer.assignment import PartitionProgress
+from labelstream.workers.stream.delivery.result_sample import RESULTS, TEXT_CHARS, result_sample
+from labelstream.workers.stream.micro_batch import Item, MicroBatch
+from tests.support.pipeline_bench import A, record
+
+YES = Prediction(("yes", "no"), (0.75, 0.25), 3, False, "r")
+
+
+def batch(*answers: Any) -> MicroBatch:
+    progress = PartitionProgress(A)
+    items = [
+        Item(record(offset, b"{}"), progress, TextMessage.model_validate({"text": f"text {offset}" + "x" * 1_000}), "m")
+        for offset in range(len(answers))
+    ]
+    made = MicroBatch(items, [], [], Counter(), 0.0)
+    made._outcomes = list(answers)
+    return made
+
+
+def test_sample_has_the_first_labels_without_failures() -> None:
+    found = result_sample(batch(RecordError(Fault.TOO_LARGE, "long"), *[YES] * 9), False, lambda: 7.0)
+    assert len(found) == RESULTS
+    assert found[0] == {
+        "at": 7.0,
+        "place": f"{A.topic}:{A.partition}:1",
+        "model": "m",
+        "label": "yes",
+        "score": 0.75,
+        "abstained": False,
+    }
+
+
+def test_text_is_cut_and_only_there_if_asked_for() -> None:
+    assert "text" not in result_sample(batch(YES), False)[0]
+    [one] = result_sample(batch(YES), True)
+    assert one.get("text") == ("text 0" + "x" * 1_000)[:TEXT_CHARS]
+
+
+def test_answers_without_a_label_are_left_out() -> None:
+    assert result_sample(batch(Embedding((0.5,), 3, False, "r"), None), True) == []
+    assert result_sample(batch(YES._replace(accepted=())), True)[0]["abstained"]
