@@ -42,7 +42,7 @@ help:
 	@echo "  make test-kafka-39      the delivery tests on Kafka 3.9; SHORT=1"
 	@echo "  make test-cluster       several Ray nodes: failures, upgrades, spike; SHORT=1"
 	@echo "  make test-docs          the commands of the documentation, and \`apply\`"
-	@echo "  make test-clients       KServe's client reads the gateway's answers"
+	@echo "  make test-clients       KServe's client and Schemathesis ask the gateway"
 	@echo "  make test-machine       a run beside other users and dead proxies"
 	@echo "  make test-monitoring    metrics, alerts and spans on a real Prometheus"
 	@echo "  make test-helm          the chart through Helm and KubeRay's code"
@@ -226,13 +226,18 @@ test-machine: venv
 test-docs: venv kafka-jars
 	$(PYTHON) -m pytest tests/docs tests/commands
 
-# A client of the gateway whose dependencies contradict ours.
-test-clients: venv .tools/kserve/.stamp
+# Clients of the gateway whose dependencies contradict ours, or that nothing else needs.
+test-clients: venv .tools/kserve/.stamp .tools/schemathesis/.stamp
 	$(PYTHON) -m pytest tests/clients
 
 .tools/kserve/.stamp: $(VENV)/.stamp
 	$(PYTHON) -m uv venv -q --clear --python $(PYTHON) .tools/kserve
 	$(PYTHON) -m uv pip install -q --python .tools/kserve/bin/python kserve==0.21.0
+	@touch $@
+
+.tools/schemathesis/.stamp: $(VENV)/.stamp
+	$(PYTHON) -m uv venv -q --clear --python $(PYTHON) .tools/schemathesis
+	$(PYTHON) -m uv pip install -q --python .tools/schemathesis/bin/python schemathesis==4.32.5
 	@touch $@
 
 # A real Prometheus scrapes a real run.

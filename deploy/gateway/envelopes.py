@@ -1,6 +1,7 @@
 """Errors of requests in the envelope of the dialect that owns the path."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from itertools import islice
@@ -10,8 +11,9 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
+from starlette.routing import Route, compile_path
 
 from labelstream.deploy.gateway.served import NotJson, RequestRefused, UnknownPath, WrongField, WrongMethod
 
@@ -25,21 +27,27 @@ ErrorBody = Callable[[RequestRefused], Mapping[str, Any]]
 class DialectRouter(APIRouter):
     """The routes of one dialect.
 
-    - `error_body`: the JSON body of an error response.
+    - `error_body`: the JSON body of an error response. `error_model`: its type in the OpenAPI description.
     - `by_model`: the routes stand at the root and below /models/NAME; see `path_model`.
     - `name`: the dialect's name in metrics.
     """
 
     name = "other"
 
-    def __init__(self, error_body: ErrorBody, by_model: bool = True) -> None:
-        super().__init__()
+    def __init__(self, error_body: ErrorBody, error_model: type[BaseModel], by_model: bool = True) -> None:
+        super().__init__(responses={"4XX": {"model": error_model}, "5XX": {"model": error_model}})
         self.error_body, self.by_model = error_body, by_model
 
 
 def path_model(request: Request) -> str | None:
     """The model that the path /models/NAME/.. names; None at the root."""
     return request.path_params.get("model")
+
+
+class PlainError(BaseModel):
+    """Why a request gets no answer."""
+
+    error: str
 
 
 def plain_error(error: RequestRefused) -> dict[str, Any]:
@@ -52,7 +60,7 @@ class Envelopes:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._found: list[tuple[Any, DialectRouter]] = []  # the pattern of a path, and its router
+        self._found: list[tuple[re.Pattern[str], DialectRouter, set[str]]] = []  # of a path; methods of one route
         app.add_exception_handler(RequestRefused, self._refused)
         app.add_exception_handler(RequestValidationError, self._invalid)
         app.add_exception_handler(HTTPException, self._http)
@@ -68,7 +76,7 @@ class Envelopes:
         self._app.include_router(router, prefix=prefix, **options)
         for route in router.routes:
             if isinstance(route, APIRoute):
-                self._found.append((compile_path(prefix + route.path)[0], router))
+                self._found.append((compile_path(prefix + route.path)[0], router, route.methods or set()))
 
     def dialect(self, path: str) -> str:
         """Name of the dialect that owns `path`; `other` for none."""
@@ -76,7 +84,14 @@ class Envelopes:
         return DialectRouter.name if router is None else router.name
 
     def _router(self, path: str) -> DialectRouter | None:
-        return next((router for pattern, router in self._found if pattern.match(path)), None)
+        return next((router for pattern, router, _ in self._found if pattern.match(path)), None)
+
+    def _methods(self, path: str) -> list[str]:
+        """Methods of all routes of `path`; Starlette names those of the first route alone."""
+        own = [(route.path_regex, route.methods or set()) for route in self._app.routes if isinstance(route, Route)]
+        mounted = [(pattern, methods) for pattern, _, methods in self._found]
+        found = {method for pattern, methods in (*own, *mounted) if pattern.match(path) for method in methods}
+        return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
     def response(self, path: str, error: RequestRefused) -> JSONResponse:
         """The response to a request of `path` that is refused with `error`."""
@@ -95,7 +110,11 @@ class Envelopes:
     async def _http(self, request: Request, error: Exception) -> JSONResponse:
         """Starlette's own errors: an unknown path or method, or a body that FastAPI cannot parse."""
         assert isinstance(error, HTTPException)
-        return self.response(request.url.path, _of_starlette(error, request))
+        path = request.url.path
+        if error.status_code == 405:
+            allowed = {"Allow": ", ".join(self._methods(path))}
+            return self.response(path, WrongMethod(f"{request.method} is not for this path; see /docs", allowed))
+        return self.response(path, _of_starlette(error))
 
     async def _failed(self, request: Request, error: Exception) -> JSONResponse:
         logger.error("BUG: a request failed: %s", type(error).__name__)
@@ -134,9 +153,7 @@ def _misspelt(error: Mapping[str, Any]) -> str:
     return ""
 
 
-def _of_starlette(error: HTTPException, request: Request) -> RequestRefused:
+def _of_starlette(error: HTTPException) -> RequestRefused:
     if error.status_code == 404:
         return UnknownPath("no such path; see /docs")
-    if error.status_code == 405:
-        return WrongMethod(f"{request.method} is not for this path; see /docs", dict(error.headers or {}))
     return NotJson(f"the body cannot be read: {error.detail}")

@@ -207,7 +207,9 @@ class ServeClassifier:
                 if call.work is not None:
                     await self._score(call.work)
         except TimeoutError:
-            raise InferenceError(f"model {self._name}: no answer within {self._call_timeout_s:g} s") from None
+            fix = f"raise models.{self._name}.call_timeout_s if one text may take longer"
+            problem = f"no answer within {self._call_timeout_s:g} s"
+            raise InferenceError(f"model {self._name}: {problem}; {fix}") from None
         progress.kept = None
         return call.prepared.answers(None if call.work is None else call.work.answer())
 

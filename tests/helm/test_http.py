@@ -7,7 +7,7 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from labelstream.deploy.gateway.proxy import guard
+from labelstream.deploy.gateway.proxy import guard, options
 from labelstream.deploy.gateway.proxy.options import proxy_options
 from labelstream.workers.settings import HttpSettings
 from tests.helm.rendering import EVERYTHING, LEAST, Helm, config_of, groups_of, of_kind, serve_config_of
@@ -67,6 +67,7 @@ def test_every_pod_has_the_files_and_guards_its_proxy(helm: Helm) -> None:
         assert volumes["http-token"] == {"secretName": "http-login", "items": items, "defaultMode": 0o440}
         assert volumes["http-tls"] == {"secretName": "http-tls", "defaultMode": 0o440}
         assert {"name": guard.VARIABLE, "value": guard.IMPORT_PATH} in ray["env"]
+        assert {"name": options.CHECK_VARIABLE, "value": options.CHECK_PERIOD_S} in ray["env"]
 
 
 def test_config_names_the_mounted_files(helm: Helm) -> None:

@@ -67,6 +67,12 @@ class ScoreRequest(BaseModel):
                 return "input_data", texts or []
 
 
+class ErrorMessage(BaseModel):
+    """The body of an error."""
+
+    message: str
+
+
 class LabelScore(BaseModel):
     """A label with its score."""
 
@@ -76,7 +82,7 @@ class LabelScore(BaseModel):
 
 def router(served: Served) -> DialectRouter:
     """`POST /score`."""
-    routes = DialectRouter(error_body)
+    routes = DialectRouter(error_body, ErrorMessage)
 
     @routes.post("/score", response_model=list[LabelScore] | list[list[LabelScore]] | list[dict[str, str]])
     async def score(

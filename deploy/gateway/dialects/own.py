@@ -55,7 +55,8 @@ _REASONS: dict[int, Reason | RequestReason] = {
 }
 _RESULT = ClassificationResult | FillMaskResult | EmbeddingResult
 _MESSAGE = {name: value for name, value in json_schema("message").items() if name != "$schema"}
-_BODY = {"application/json": {"schema": {"anyOf": [_MESSAGE, {"type": "array", "items": _MESSAGE}]}}}
+_ITEM = {"anyOf": [_MESSAGE, {"description": "Anything else: its place in the answer has an error."}]}
+_BODY = {"application/json": {"schema": {"anyOf": [_MESSAGE, {"type": "array", "items": _ITEM}]}}}
 Order = Annotated[
     Literal["score", "model"] | None,
     Query(alias="scores_order", description="Order of `scores`; without it, `scores_order` of the model."),
@@ -77,12 +78,11 @@ class _Asked(NamedTuple):
 
 def router(served: Served, max_texts: int = 1_024) -> DialectRouter:
     """`POST /classify`. `max_texts`: of a request."""
-    routes = DialectRouter(error_body)
+    routes = DialectRouter(error_body, RequestError)
 
     @routes.post(
         "/classify",
         response_model=_RESULT | list[_RESULT | RequestError],
-        responses={"4XX": {"model": RequestError}, "5XX": {"model": RequestError}},
         openapi_extra={"requestBody": {"required": True, "content": _BODY}},
     )
     async def classify(

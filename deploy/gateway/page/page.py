@@ -5,7 +5,7 @@ from pathlib import Path
 
 from starlette.responses import Response
 
-from labelstream.deploy.gateway.envelopes import DialectRouter, plain_error
+from labelstream.deploy.gateway.envelopes import DialectRouter, PlainError, plain_error
 from labelstream.deploy.gateway.page.event_stream import EventStream
 from labelstream.deploy.gateway.page.feed import Feed
 from labelstream.deploy.gateway.served import UnknownPath
@@ -41,7 +41,7 @@ class Page:
 
     def router(self) -> DialectRouter:
         """The files and the events."""
-        routes = DialectRouter(plain_error, by_model=False)
+        routes = DialectRouter(plain_error, PlainError, by_model=False)
         routes.name = "page"
         routes.add_api_route("/page/events", self.events, include_in_schema=False)
         routes.add_api_route("/page/{name}", self.file, include_in_schema=False)

@@ -11,11 +11,16 @@ from labelstream.workers.errors import StartError
 from labelstream.workers.settings import HttpSettings
 
 READY_S = 30.0
+# Serve replaces a proxy after three failed checks. A dead proxy fails each at once; a busy one has 10 s for each.
+CHECK_VARIABLE, CHECK_PERIOD_S = "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S", "1"
 
 
 def guard_proxies(environment: MutableMapping[str, str]) -> None:
-    """Make the proxies of a Ray that starts with `environment` hide Serve's own paths. See `guard`."""
+    """Make the proxies of a Ray that starts with `environment` hide Serve's own paths (see `guard`), and Serve replace
+    a dead proxy soon.
+    """
     environment[VARIABLE] = IMPORT_PATH
+    environment.setdefault(CHECK_VARIABLE, CHECK_PERIOD_S)
 
 
 def proxy_options(http: HttpSettings | None) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 
 from labelstream.deploy.gateway.dialects import azure, own
@@ -14,14 +15,24 @@ from labelstream.deploy.gateway.dialects.huggingface import router as huggingfac
 from labelstream.deploy.gateway.dialects.tei import router as tei
 from labelstream.deploy.gateway.dialects.tei.info import Limits
 from labelstream.deploy.gateway.dialects.v2 import router as v2
-from labelstream.deploy.gateway.envelopes import DialectRouter, Envelopes
+from labelstream.deploy.gateway.envelopes import DialectRouter, Envelopes, PlainError
 from labelstream.deploy.gateway.page.page import Page
 from labelstream.deploy.gateway.served import Served
 from labelstream.deploy.gateway.server import api_page
 from labelstream.deploy.gateway.server.access import OPEN, Access, hosts_of
+from labelstream.deploy.gateway.server.head import HeadAsGet
 from labelstream.deploy.gateway.server.ongoing import Ongoing, Requests
+from labelstream.deploy.gateway.server.openapi import with_token
 from labelstream.deploy.gateway.server.request_body import RequestBody
 from labelstream.workers.settings import HttpSettings
+
+_ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": PlainError}, "5XX": {"model": PlainError}}
+
+
+class Status(BaseModel):
+    """What a health check reads."""
+
+    status: Literal["ready", "starting"]
 
 
 def build_app(
@@ -53,12 +64,16 @@ def build_app(
     if page is not None:
         envelopes.mount([page.router()])
     _add_own_routes(app, served, page)
+    open_paths = OPEN if page is None else OPEN | page.paths
+    if token is not None:
+        app.openapi = with_token(app.openapi, open_paths)
     limits: dict[str, Any] = {"max_bytes": http.max_request_bytes, "timeout_s": http.timeout_s}
     app.add_middleware(RequestBody, envelopes=envelopes, **limits)
     hosts = hosts_of(http.host, http.allowed_hosts, token is not None)
     access: dict[str, Any] = {"token": token, "hosts": hosts, "origins": http.cors_origins}
-    app.add_middleware(Access, envelopes=envelopes, open_paths=OPEN if page is None else OPEN | page.paths, **access)
+    app.add_middleware(Access, envelopes=envelopes, open_paths=open_paths, **access)
     app.add_middleware(Ongoing, envelopes=envelopes, requests=requests)
+    app.add_middleware(HeadAsGet)
     if http.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -84,14 +99,14 @@ def routers(served: Served, http: HttpSettings) -> Sequence[DialectRouter]:
 
 
 def _add_own_routes(app: FastAPI, served: Served, page: Page | None) -> None:
-    @app.get("/", response_model=dict[str, str])
+    @app.get("/", response_model=dict[str, str], responses=_ERRORS)
     async def alive(request: Request) -> Any:
         """Tell that the gateway answers."""
         if page is not None and "text/html" in request.headers.get("accept", ""):
             return await page.index()
         return {"status": "alive"}
 
-    @app.get("/ping")
+    @app.get("/ping", response_model=Status, responses={**_ERRORS, 503: {"model": Status}})
     async def health() -> JSONResponse:
         """Tell whether all models answer: 200 or 503."""
         ready = await served.ready()

@@ -111,6 +111,9 @@ resources:
 # Serve's proxies would answer /-/routes without the token.
 - name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH
   value: labelstream.deploy.gateway.proxy.guard:middlewares
+# Serve replaces a dead proxy after three failed checks, one each second.
+- name: RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S
+  value: "1"
 {{- end }}
 {{- with $values.extraEnv }}
 {{ toYaml . }}

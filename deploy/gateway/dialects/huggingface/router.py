@@ -1,6 +1,6 @@
 """The paths of Hugging Face's Inference API."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header
 from fastapi.responses import JSONResponse
@@ -14,13 +14,12 @@ from labelstream.deploy.gateway.dialects.huggingface.tasks import (
     requests_of,
     tasks_of,
 )
-from labelstream.deploy.gateway.envelopes import BY_MODEL, DialectRouter
-from labelstream.deploy.gateway.served import Model, RequestRefused, Served, UnknownPath, shown
+from labelstream.deploy.gateway.envelopes import BY_MODEL, DialectRouter, PlainError, plain_error
+from labelstream.deploy.gateway.served import Model, Served, UnknownPath, shown
 from labelstream.deploy.gateway.texts import all_answered, prompt_of, refuse_blank, refuse_labels
 from labelstream.deploy.gateway.truncation import Truncation
 from labelstream.workers.engine.description import TaskName
 
-ErrorBody = dict[str, str]
 UserAgent = Annotated[str, Header()]
 Output = (
     list[LabelScore]
@@ -36,23 +35,19 @@ Output = (
 
 def router(served: Served) -> DialectRouter:
     """`POST /`, `/models/NAME` and `/models/NAME/pipeline/TASK`."""
-    routes = DialectRouter(error_body, by_model=False)
-    shown: dict[str, Any] = {
-        "response_model": Output,
-        "responses": {"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
-    }
+    routes = DialectRouter(plain_error, PlainError, by_model=False)
 
-    @routes.post("/", **shown)
+    @routes.post("/", response_model=Output)
     async def infer(body: InferenceBody, user_agent: UserAgent = "") -> JSONResponse:
         """Answer one text or a list of texts, by the first model that takes the parameters."""
         return await _answer(served, body, await served.model(None, tasks_of(body.chosen)), user_agent)
 
-    @routes.post(BY_MODEL, **shown)
+    @routes.post(BY_MODEL, response_model=Output)
     async def infer_by_model(model: str, body: InferenceBody, user_agent: UserAgent = "") -> JSONResponse:
         """Answer one text or a list of texts, by the model's task."""
         return await _answer(served, body, await served.model(model, tuple(TaskName)), user_agent)
 
-    @routes.post(f"{BY_MODEL}/pipeline/{{task}}", **shown)
+    @routes.post(f"{BY_MODEL}/pipeline/{{task}}", response_model=Output)
     async def infer_by_task(model: str, task: str, body: InferenceBody, user_agent: UserAgent = "") -> JSONResponse:
         """Answer one text or a list of texts. A model of another task is refused."""
         return await _answer(served, body, await served.model(model, [_task(task)]), user_agent)
@@ -79,7 +74,3 @@ def _task(name: str) -> TaskName:
         return TaskName(name)
     except ValueError:
         raise UnknownPath(f"unknown task {shown(name)}; the tasks are {', '.join(TaskName)}") from None
-
-
-def error_body(error: RequestRefused) -> ErrorBody:
-    return {"error": error.message}

@@ -3,14 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 
 from labelstream.deploy.gateway.dialects.tei.bodies import EmbedBody, PredictBody, Score
 from labelstream.deploy.gateway.dialects.tei.errors import EmptyBatch, ErrorResponse, error_body
 from labelstream.deploy.gateway.dialects.tei.info import DEFAULT_LIMITS, Info, Limits, info_of
 from labelstream.deploy.gateway.dialects.tei.metrics import CONTENT_TYPE, TeiMetrics
 from labelstream.deploy.gateway.envelopes import DialectRouter, path_model
-from labelstream.deploy.gateway.served import Model, NotReady, Served
+from labelstream.deploy.gateway.served import Model, NotReady, Served, UnknownModel
 from labelstream.deploy.gateway.texts import all_answered, prompt_of, refuse_blank
 from labelstream.deploy.gateway.truncation import Truncation
 from labelstream.workers.classifier import Answered, Embedding, Prediction, Request
@@ -18,13 +18,13 @@ from labelstream.workers.engine.description import Activation, ModelDescription,
 from labelstream.workers.engine.tasks.base import label_limit
 
 PathModel = Annotated[str | None, Depends(path_model)]
+_TEXT = {"schema": {"type": "string"}}
 _TASKS = (TaskName.TEXT_CLASSIFICATION, TaskName.EMBEDDING)
-_SHOWN: dict[str, Any] = {"responses": {"4XX": {"model": ErrorResponse}, "5XX": {"model": ErrorResponse}}}
 
 
 def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
     """`POST /predict`, `/embed`, `GET /info`, `/health`, `/metrics`."""
-    routes, metrics = DialectRouter(error_body), TeiMetrics()
+    routes, metrics = DialectRouter(error_body, ErrorResponse), TeiMetrics()
 
     async def answers_to(
         kind: str, body: PredictBody | EmbedBody, model: Model, requests: list[Request]
@@ -36,7 +36,7 @@ def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
         truncation.check(answers, model.description, "inputs", body.in_batch)
         return answers
 
-    @routes.post("/predict", response_model=list[Score] | list[list[Score]], **_SHOWN)
+    @routes.post("/predict", response_model=list[Score] | list[list[Score]])
     async def predict(body: PredictBody, name: PathModel) -> JSONResponse:
         """Classify a text, a pair of texts, or a batch of both."""
         with metrics.request("predict", body.in_batch):
@@ -45,7 +45,7 @@ def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
             scores = [_scores(answer) for answer in found if isinstance(answer, Prediction)]
             return JSONResponse(scores if body.in_batch else scores[0])
 
-    @routes.post("/embed", response_model=list[list[float]], **_SHOWN)
+    @routes.post("/embed", response_model=list[list[float]])
     async def embed(body: EmbedBody, name: PathModel) -> JSONResponse:
         """Embed a text or a list of texts."""
         with metrics.request("embed", body.in_batch):
@@ -58,19 +58,21 @@ def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
             found = await answers_to("embed", body, model, requests)
             return JSONResponse([answer.vector for answer in found if isinstance(answer, Embedding)])
 
-    @routes.get("/info", response_model=Info, **_SHOWN)
+    @routes.get("/info", response_model=Info)
     async def info(name: PathModel) -> Info:
         """A model that classifies or embeds, and the limits of its requests."""
         return info_of(await served.model(name, _TASKS), limits)
 
-    @routes.get("/health", response_class=Response, responses={503: {"model": ErrorResponse}})
+    @routes.get("/health", response_class=Response)
     async def health(name: PathModel) -> Response:
         """Whether the models answer."""
+        if name is not None and name not in served.models():
+            raise UnknownModel.of(name, served.models())
         if not await served.ready(name):
             raise NotReady("unhealthy")
         return Response()
 
-    @routes.get("/metrics", response_class=PlainTextResponse)
+    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": _TEXT}}})
     async def show_metrics() -> Response:
         """Metrics of these paths, in Prometheus' text format."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)

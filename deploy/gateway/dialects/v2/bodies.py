@@ -1,6 +1,6 @@
 """The JSON bodies of the Open Inference Protocol V2."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
@@ -19,6 +19,15 @@ class RequestParameters(_Parameters):
     top_k: Annotated[StrictInt, Field(ge=1)] | None = Field(default=None, description="Number of labels, best first.")
     hypothesis_template: StrictStr | None = Field(default=None, description="For zero-shot models.")
     multi_label: StrictBool | None = Field(default=None, description="For zero-shot models.")
+    function_to_apply: Literal["softmax", "sigmoid", "none"] | None = Field(
+        default=None, description="For classifiers: function from logits to scores; `none` gives logits."
+    )
+    dimensions: Annotated[StrictInt, Field(ge=1)] | None = Field(
+        default=None, description="For embedding models: numbers of a vector that are kept, from its first on."
+    )
+    normalize: StrictBool | None = Field(
+        default=None, description="For embedding models: whether vectors are scaled to length 1."
+    )
     binary_data_output: StrictBool = Field(default=False, description="All outputs come as binary data.")
 
 
@@ -83,6 +92,14 @@ class ModelMetadata(BaseModel):
     platform: str = "labelstream"
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+
+
+class Ready(BaseModel):
+    ready: bool
+
+
+class ModelReady(Ready):
+    name: str
 
 
 class ServerMetadata(BaseModel):

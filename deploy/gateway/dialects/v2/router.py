@@ -12,14 +12,16 @@ from labelstream.deploy.gateway.dialects.v2.bodies import (
     InferRequest,
     InferResponse,
     ModelMetadata,
+    ModelReady,
     OutputTensor,
+    Ready,
     ServerMetadata,
     TensorMetadata,
     schema_of,
 )
 from labelstream.deploy.gateway.dialects.v2.outputs import metadata_of, outputs_of, requested
 from labelstream.deploy.gateway.dialects.v2.tensors import BYTES, Output, read_texts
-from labelstream.deploy.gateway.envelopes import DialectRouter
+from labelstream.deploy.gateway.envelopes import DialectRouter, PlainError, plain_error
 from labelstream.deploy.gateway.served import Model, Served, UnknownModel, WrongField, shown
 from labelstream.deploy.gateway.texts import all_answered, refuse_blank, refuse_labels
 from labelstream.workers.classifier import Request as TextRequest
@@ -33,7 +35,7 @@ _LABELS = (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT)
 
 def router(served: Served) -> DialectRouter:
     """`/v2` and the paths below."""
-    routes = DialectRouter(lambda error: {"error": error.message}, by_model=False)
+    routes = DialectRouter(plain_error, PlainError, by_model=False)
 
     @routes.get("/v2")
     async def server() -> ServerMetadata:
@@ -45,7 +47,7 @@ def router(served: Served) -> DialectRouter:
         """Whether the gateway runs."""
         return {"live": True}
 
-    @routes.get("/v2/health/ready", responses={503: {"description": "Some model is not ready."}})
+    @routes.get("/v2/health/ready", response_model=Ready, responses={503: {"model": Ready}})
     async def ready() -> JSONResponse:
         """Whether all models are ready."""
         is_ready = await served.ready()
@@ -56,7 +58,7 @@ def router(served: Served) -> DialectRouter:
         """Names of all models."""
         return {"models": list(served.models())}
 
-    @routes.get("/v2/models/{model}/ready", responses={503: {"description": "The model is not ready."}})
+    @routes.get("/v2/models/{model}/ready", response_model=ModelReady, responses={503: {"model": ModelReady}})
     @routes.get("/v2/models/{model}/versions/{model_version}/ready", include_in_schema=False)
     async def model_ready(model: str) -> JSONResponse:
         """Whether the model is ready."""
@@ -145,13 +147,17 @@ def _requests(asked: InferRequest, binary: bytes, model: Model) -> tuple[list[in
     parameters = asked.parameters
     refuse_labels(labels, parameters.hypothesis_template, texts)
     default = 1 if model.description.task in _LABELS else None
-    options = (
-        default if parameters.top_k is None else parameters.top_k,
-        labels,
-        parameters.hypothesis_template,
-        parameters.multi_label,
+    options = TextRequest(
+        "",
+        top_k=default if parameters.top_k is None else parameters.top_k,
+        candidate_labels=labels,
+        hypothesis_template=parameters.hypothesis_template,
+        multi_label=parameters.multi_label,
+        function_to_apply=parameters.function_to_apply,
+        dimensions=parameters.dimensions,
+        normalize=parameters.normalize,
     )
-    return shape, [TextRequest(text, pair, *options) for text, pair in zip(texts, pairs, strict=True)]
+    return shape, [options._replace(text=text, text_pair=pair) for text, pair in zip(texts, pairs, strict=True)]
 
 
 def _response(asked: InferRequest, model: Model, outputs: list[Output], wanted: list[tuple[str, bool]]) -> Response:

@@ -20,12 +20,17 @@ class Body(BaseModel):
     parts: list[Part] = []
 
 
+class OwnError(BaseModel):
+    detail: str
+    code: int
+
+
 def own_error(error: RequestRefused) -> dict[str, Any]:
     return {"detail": error.message, "code": error.status}
 
 
 def echo(error: Exception | None = None) -> DialectRouter:
-    router = DialectRouter(own_error)
+    router = DialectRouter(own_error, OwnError)
 
     @router.post("/echo")
     async def post(body: Body, model: Annotated[str | None, Depends(path_model)]) -> dict[str, str | None]:
@@ -60,6 +65,13 @@ def test_openapi_declares_the_model_of_a_path(client: TestClient) -> None:
     operation = client.get("/openapi.json").json()["paths"]["/models/{model}/echo"]["post"]
 
     assert [parameter["name"] for parameter in operation["parameters"]] == ["model"]
+
+
+def test_openapi_has_the_errors_of_the_dialect(client: TestClient) -> None:
+    for operations in client.get("/openapi.json").json()["paths"].values():
+        for status in ("4XX", "5XX"):
+            schema = operations["post"]["responses"][status]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/OwnError"}
 
 
 @pytest.mark.parametrize("path", ["/echo", "/models/small/echo"])
@@ -111,6 +123,16 @@ def test_other_method_is_405_in_the_envelope(client: TestClient) -> None:
     assert response.status_code == 405
     assert response.json()["code"] == 405
     assert response.headers["allow"] == "POST"
+
+
+def test_allow_names_the_methods_of_all_routes() -> None:
+    other = DialectRouter(own_error, OwnError)
+    other.get("/echo")(lambda: {})
+    for client in client_of(echo(), other):
+        response = client.put("/echo")
+
+        assert response.status_code == 405
+        assert response.headers["allow"] == "GET, HEAD, POST"
 
 
 def test_path_of_no_dialect_has_the_plain_envelope(client: TestClient) -> None:

@@ -5,8 +5,11 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from ray.serve._private import constants
 from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.http import auto
 
+from labelstream.deploy.gateway.proxy.connections import BoundedProtocol
 from labelstream.deploy.gateway.proxy.guard import HEALTH, PROXY_HEADERS, VARIABLE, ProxyGuard, middlewares
+from labelstream.deploy.gateway.proxy.own_answers import RetryableAnswers
 
 
 @pytest.fixture
@@ -15,7 +18,7 @@ def client() -> TestClient:
 
     @app.get("/{path:path}")
     async def any_path(path: str, request: Request) -> list[str]:
-        return sorted(set(request.headers) & {*PROXY_HEADERS, "serve_multiplexed_model_id", "x-other"})
+        return sorted(set(request.headers) & {*PROXY_HEADERS, "serve_multiplexed_model_id", "x-other", "x-request-id"})
 
     return TestClient(ProxyGuard(app))
 
@@ -62,5 +65,14 @@ def test_names_are_those_of_serve() -> None:
     assert constants.SERVE_MULTIPLEXED_MODEL_ID.replace("_", "-") in PROXY_HEADERS
 
 
-def test_serve_gets_a_list_of_middlewares() -> None:
-    assert [middleware.cls for middleware in middlewares()] == [ProxyGuard]
+def test_request_id_that_serve_cannot_read_is_removed(client: TestClient) -> None:
+    headers = [(b"x-request-id", b"\xff\xfe"), (b"x-other", b"1")]
+
+    assert client.get("/score", headers=headers).json() == ["x-other"]
+    assert client.get("/score", headers={"x-request-id": "one"}).json() == ["x-request-id"]
+
+
+def test_serve_gets_a_list_of_middlewares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
+    assert [middleware.cls for middleware in middlewares()] == [RetryableAnswers, ProxyGuard]
+    assert auto.AutoHTTPProtocol is BoundedProtocol

@@ -4,10 +4,18 @@ from typing import Any
 import pytest
 import ray
 from ray.serve import context
+from ray.serve._private import constants
 from ray.serve._private.utils import call_function_from_import_path
+from uvicorn.protocols.http import auto
 
 from labelstream.deploy.gateway.proxy.guard import VARIABLE
-from labelstream.deploy.gateway.proxy.options import check_proxy, guard_proxies, proxy_options
+from labelstream.deploy.gateway.proxy.options import (
+    CHECK_PERIOD_S,
+    CHECK_VARIABLE,
+    check_proxy,
+    guard_proxies,
+    proxy_options,
+)
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import HttpSettings
 
@@ -59,7 +67,18 @@ def test_running_serve_elsewhere_is_an_error(
         check_proxy(HttpSettings())
 
 
-def test_serve_can_import_the_guard() -> None:
+def test_serve_can_import_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
     environment: dict[str, str] = {}
     guard_proxies(environment)
-    assert len(call_function_from_import_path(environment[VARIABLE])) == 1
+    assert call_function_from_import_path(environment[VARIABLE])
+
+
+def test_dead_proxy_is_noticed_soon_unless_the_user_says_otherwise() -> None:
+    assert hasattr(constants, CHECK_VARIABLE.removeprefix("RAY_SERVE_"))
+    environment: dict[str, str] = {}
+    guard_proxies(environment)
+    assert environment[CHECK_VARIABLE] == CHECK_PERIOD_S
+    environment = {CHECK_VARIABLE: "7"}
+    guard_proxies(environment)
+    assert environment[CHECK_VARIABLE] == "7"

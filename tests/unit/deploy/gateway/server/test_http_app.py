@@ -128,3 +128,29 @@ def test_no_two_routes_share_method_and_path() -> None:
     operations = [(path, method) for path, methods in app.openapi()["paths"].items() for method in methods]
     assert len(set(operations)) == len(operations)
     assert {path for path, _ in operations} >= {"/classify", "/score", "/predict", "/v2", "/models/{model}/score"}
+
+
+def test_openapi_documents_errors_of_each_operation() -> None:
+    app = build_app(FakeServed(), HttpSettings(), None, Requests(1))
+    for path, operations in app.openapi()["paths"].items():
+        for operation in operations.values():
+            assert {"200", "4XX", "5XX"} <= operation["responses"].keys(), path
+
+
+def test_openapi_says_where_the_token_is_needed() -> None:
+    app = build_app(FakeServed(), HttpSettings(), "secret", Requests(1))
+    found = app.openapi()
+    assert found["security"]
+    free = {path for path, operations in found["paths"].items() if operations.get("get", {}).get("security") == []}
+    assert free == {"/", "/health", "/ping", "/v2/health/live", "/v2/health/ready"}
+
+
+def test_head_is_answered_as_get(gateway: Gateway) -> None:
+    for path in ("/", "/health", "/ping", "/docs", "/v2/health/live"):
+        assert gateway.client.head(path).status_code == 200
+    assert gateway.client.head("/score").status_code == 405
+
+
+def test_health_of_an_unknown_model_is_404(gateway: Gateway) -> None:
+    assert gateway.client.get("/models/small/health").status_code == 200
+    assert gateway.client.get("/models/nope/health").status_code == 404

@@ -4,13 +4,13 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from labelstream.deploy.gateway.envelopes import DialectRouter, Envelopes, plain_error
+from labelstream.deploy.gateway.envelopes import DialectRouter, Envelopes, PlainError, plain_error
 from labelstream.deploy.gateway.server.ongoing import Ongoing, Requests
 
 
 def client_of(requests: Requests) -> TestClient:
     app = FastAPI()
-    router = DialectRouter(plain_error)
+    router = DialectRouter(plain_error, PlainError)
     router.name = "azure"
 
     @router.post("/score")

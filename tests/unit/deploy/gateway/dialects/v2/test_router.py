@@ -111,6 +111,26 @@ def test_embeddings_come_as_a_matrix(remote: Any, served: EngineServed) -> None:
     assert found == pytest.approx(np.array([answer.vector for answer in answers]), abs=1e-5)
 
 
+def test_embeddings_take_dimensions_and_normalize(remote: Any, served: EngineServed) -> None:
+    found = remote.infer(EMBEDDER, [tensor(TEXTS)], parameters={"dimensions": 4, "normalize": True})
+    requests = [Request(text, dimensions=4, normalize=True) for text in TEXTS]
+    answers = [answer for answer in served.engines[EMBEDDER].classify(requests) if isinstance(answer, Embedding)]
+    assert found.as_numpy("embedding") == pytest.approx(np.array([answer.vector for answer in answers]), abs=1e-5)
+    assert found.as_numpy("embedding").shape == (2, 4)
+
+
+def test_function_to_apply_none_gives_logits(remote: Any, served: EngineServed) -> None:
+    found = remote.infer(CLASSIFIER, [tensor(TEXTS)], parameters={"function_to_apply": "none", "top_k": 3})
+    answers = predictions(served, CLASSIFIER, *(Request(text, None, 3, function_to_apply="none") for text in TEXTS))
+    assert found.as_numpy("score").ravel() == pytest.approx([s for answer in answers for s in answer.scores], rel=1e-5)
+
+
+def test_parameter_of_another_task_is_422(remote: Any) -> None:
+    with pytest.raises(InferenceServerException, match="dimensions") as caught:
+        remote.infer(CLASSIFIER, [tensor(TEXTS)], parameters={"dimensions": 4})
+    assert caught.value.status() == "422"
+
+
 def test_fills_come_with_their_token_ids(remote: Any, served: EngineServed) -> None:
     result = remote.infer(MASKED, [tensor(["a [MASK] day"])], parameters={"top_k": 3})
     (answer,) = served.engines[MASKED].classify([Request("a [MASK] day", top_k=3)])

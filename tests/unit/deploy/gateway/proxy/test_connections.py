@@ -1,0 +1,94 @@
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from fastapi import FastAPI, Request
+from uvicorn.protocols.http import auto
+
+from labelstream.deploy.gateway.proxy import connections
+from labelstream.deploy.gateway.proxy.connections import MAX_HEAD_BYTES, bound_connections
+from tests.support.gateway import serving
+
+WAIT_S = 10.0
+GET = b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Of a server whose connections have 0.3 s for the head of a request."""
+    monkeypatch.setattr(connections, "HEAD_S", 0.3)
+    monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
+    bound_connections()
+    app = FastAPI()
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await asyncio.sleep(0.6)
+        return "done"
+
+    @app.post("/refused")
+    async def refused() -> str:
+        return "not read"
+
+    @app.post("/read")
+    async def read(request: Request) -> int:
+        return len(await request.body())
+
+    with serving(app) as url:
+        yield int(url.rpartition(":")[2])
+
+
+def answer(port: int, *parts: bytes) -> bytes:
+    """All that the server sends until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as client:
+        for part in parts:
+            client.sendall(part)
+        found = b""
+        while part := client.recv(65_536):
+            found += part
+    return found
+
+
+def test_head_that_does_not_end_is_408(port: int) -> None:
+    assert answer(port, b"GET / HTTP/1.1\r\nhost: local").startswith(b"HTTP/1.1 408 ")
+
+
+def test_connection_without_a_request_is_closed(port: int) -> None:
+    assert answer(port).startswith(b"HTTP/1.1 408 ")
+
+
+def test_large_head_is_431(port: int) -> None:
+    head = b"GET / HTTP/1.1\r\nx: " + b"x" * (MAX_HEAD_BYTES + 1)
+    assert answer(port, head).startswith(b"HTTP/1.1 431 ")
+
+
+def test_request_that_takes_longer_than_its_head_is_answered(port: int) -> None:
+    found = answer(port, GET)
+    assert found.startswith(b"HTTP/1.1 200 ")
+    assert b'"done"' in found
+
+
+def test_second_request_needs_its_head_as_well(port: int) -> None:
+    found = answer(port, GET + b"GET / HT")
+    assert found.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in found
+
+
+def test_rest_of_an_answered_body_has_the_time_of_a_head(port: int) -> None:
+    found = answer(port, b"POST /refused HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
+    assert found.startswith(b"HTTP/1.1 200 ")
+    assert b" 408 " not in found
+
+
+def test_large_body_is_read(port: int) -> None:
+    body = b"x" * 10 * MAX_HEAD_BYTES
+    head = b"POST /read HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+    assert answer(port, head, body).endswith(str(len(body)).encode())
+
+
+def test_connections_beyond_the_bound_are_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "max_connections", lambda: 0)
+    with suppress(ConnectionError):  # a reset is as good as an end
+        assert answer(port, GET) == b""
