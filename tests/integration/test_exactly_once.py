@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from kafka.structs import ConsumerGroupMetadata  # pyright: ignore[reportAttributeAccessIssue]
 from kafka.structs import TopicPartition as KafkaPartition
 
+from labelstream.workers import failpoints
 from labelstream.workers.stream.broker.connection import connected_config
+from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions, _offsets_partition
 from labelstream.workers.stream.delivery.last_transaction import LastTransaction
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer
@@ -201,6 +204,50 @@ def test_results_of_a_commit_without_markers_are_kept(trusting: Broker) -> None:
     found = read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 2, 20)
     assert [message.value() for message in found] == [b"{}", b"{}"]
     assert committed(trusting.bootstrap, "g-3", topics.input) == {0: -1001}
+
+
+@pytest.mark.parametrize("restarts", [True, False], ids=["coordinator restarts", "coordinator lives"])
+def test_commit_without_markers_survives_next_abort(trusting: Broker, restarts: bool) -> None:
+    """Hazard: the worker lives through a restart that loses markers of its commit, and aborts its next transaction.
+
+    If the coordinator lives, its markers are written, and the test's lost one shows what an abort would delete.
+    """
+    name = f"survives-{restarts}"
+    topics = Topics(f"in-{name}", f"out-{name}", f"dead-{name}")
+    for topic in (topics.input, topics.output, topics.dead_letter):
+        trusting.create_topic(topic)
+    settings = settings_for(trusting.bootstrap, topics, **EXACTLY)
+    config, pipeline = connected_config(settings.required_kafka), settings.pipelines["p"]
+    make = partial(make_transactional_producer, config, settings.required_kafka, [1_000_000], name)
+    producer = TransactionalProducer(make, name, pipeline, LastTransaction(config, name))
+    first: Any = producer._producer
+    partition = KafkaPartition(topics.output, 0)
+
+    def passed(point: str) -> None:
+        if point == failpoints.AFTER_COMMIT and restarts:
+            connections, coordinator = (
+                first._sender._client._manager,
+                first._transaction_manager._transaction_coordinator,
+            )
+            connections.call_soon(connections.close, coordinator)
+            wait_until(lambda: not first._sender._client.connected(coordinator), 10, "the end of the connection")
+
+    wait_until(lambda: not open_in(trusting, partition), 10, "the marker of the start")
+    first._transaction_manager._partitions_in_transaction.add(partition)
+    failpoints.install(passed)
+    try:
+        producer.send(topics.output, ProducerRecord(b"first", None, [], 0)).get(10)
+        producer.commit({}, ConsumerGroupMetadata(name), lambda: None).result(20)
+        producer.committed()
+    finally:
+        failpoints.install(None)
+    wait_until(producer.ready, 20, "the next transaction")
+    producer.send(topics.output, ProducerRecord(b"second", None, [], 0)).get(10)
+    producer.abort()
+    wait_until(producer.ready, 20, "the abort")
+    producer.close(5)
+    found = read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 1, 3)
+    assert [message.value() for message in found] == ([b"first"] if restarts else [])
 
 
 @pytest.mark.parametrize(("group", "partition"), [("labelstream-p", 11), ("g", 3), ("gr\u00fc\u00dfe \U0001f600", 34)])

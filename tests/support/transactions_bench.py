@@ -8,6 +8,7 @@ from typing import Any
 from kafka.errors import (
     MessageSizeTooLargeError,
 )
+from kafka.future import Future
 
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
@@ -27,11 +28,35 @@ BEGINNING = ["init", "begin", "clear", "abort"]
 MEMBER = SimpleNamespace(generation_id=3, member_id="me")
 
 
+class Link:
+    """A fake of a producer's connections. `states`: what the coordinator reports, the last one for good."""
+
+    def __init__(self) -> None:
+        self.states: list[str | Exception] = ["CompleteCommit"]
+        self.asked = 0
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        self._conns = {"coordinator-0": SimpleNamespace(connected=True)}
+
+    def call_soon(self, call: Callable[[], Future]) -> Future:
+        return call()
+
+    def send(self, request: Any, node_id: str) -> Future:
+        assert (request.transactional_ids, node_id) == (["an-id"], "coordinator-0")
+        self.asked += 1
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if isinstance(state, Exception):
+            return Future().failure(state)
+        return Future().success(SimpleNamespace(transaction_states=[SimpleNamespace(transaction_state=state)]))
+
+
 class Broker:
     """The committed and aborted transactions of all producers, each with its values and offsets."""
 
     def __init__(self) -> None:
         self.producers: list[PaperProducer] = []
+        self.link = Link()
         self.committed: list[tuple[list[bytes], dict[Any, int]]] = []
         self.calls: list[str] = []
         self.fail_ack: Exception | None = None
@@ -52,11 +77,14 @@ class PaperProducer:
         self._broker = broker
         self.added: list[Any] = []
         self._transaction_manager = SimpleNamespace(
+            transactional_id="an-id",
+            _transaction_coordinator="coordinator-0",
             producer_id_and_epoch=SimpleNamespace(producer_id=7, epoch=-1),
             maybe_add_partition_to_transaction=self.added.append,
         )
         self._epoch = epoch
         self._sender = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False, _client=NetClient())
+        self._sender._client._manager = broker.link
         self._metadata = SimpleNamespace(partitions_for_topic=lambda topic: {0, 1})
         self.values: list[bytes] = []
         self.offsets: dict[Any, int] = {}

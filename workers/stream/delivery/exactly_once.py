@@ -181,8 +181,7 @@ class ExactlyOnce:
         if membership is None:  # not in the group: the next polls rejoin and report lost partitions
             return self._abort() if self._overdue_s() else None
         self._open.hold_notes()
-        self._outcome = self._producer.commit(self._open.offsets(), membership)
-        self._outcome.add_done_callback(lambda _: self._wake())
+        self._outcome = self._producer.commit(self._open.offsets(), membership, self._wake)
         return None
 
     def _conclude(self, outcome: "Future[None]") -> list[MicroBatch] | None:

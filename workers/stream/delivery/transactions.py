@@ -13,7 +13,8 @@ Behavior of kafka-python 3.0.12 (producer/transaction_manager.py, sender.py), ea
   count, which rewinds partitions. Its records block read_committed readers. So a new producer first aborts a
   transaction with all partitions that it may write to: these markers end leftover transactions. If the last
   transaction of the id was committed (CompleteCommit), the new producer commits instead: an abort would delete
-  results whose offsets are committed (seen on Kafka 4.3.1 after 2 of 112 commits during a restart).
+  results whose offsets are committed (seen on Kafka 4.3.1 after 2 of 112 commits during a restart). A producer that
+  lives through such a restart is replaced before the next transaction: see `CommitWatch`.
 * kafka-python has only transaction protocol v1, where a late write of an aborted transaction can land in the next
   one. So each abort is `init_transactions` of a new producer, whose epoch fences writes of the old one.
 """
@@ -42,6 +43,7 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka
+from labelstream.workers.stream.delivery.commit_watch import CommitWatch
 from labelstream.workers.stream.delivery.last_transaction import LastTransaction
 from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BatchProducer
 from labelstream.workers.stream.producer.producers import BrokersView, call_with_timeout, end, identity
@@ -70,16 +72,21 @@ class TransactionalProducer(BrokersView):
         self._make, self._group, self._settings, self._last = make, group, settings, last
         self._begun = False
         self._closed = threading.Event()
+        self._completed: Future[bool] | None = None  # of the last commit: whether its markers are certainly written
         self._renewed: Future[None] | None = None
         self._producer = self._make()
         self._initialize(self._producer)
 
     def ready(self) -> bool:
-        """May a transaction begin? False during an abort. Raises the error of a failed abort."""
+        """May a transaction begin? False until the last one is complete. Raises the error of a failed abort."""
+        if self._completed is not None and self._completed.done():
+            completed, self._completed = self._completed, None
+            if not completed.result():
+                self._write_markers_again()
         if self._renewed is not None and self._renewed.done():
             renewed, self._renewed = self._renewed, None
             renewed.result()
-        return self._renewed is None
+        return self._renewed is None and self._completed is None
 
     def announce(self, records: int) -> None:
         """Do nothing: readers see results only after the commit, so sending without linger would not help."""
@@ -101,19 +108,23 @@ class TransactionalProducer(BrokersView):
     def abort(self) -> None:
         """Abort the open transaction, if any. Never blocks: see `ready`."""
         if self._begun:
-            self._begun = False
-            self._renewed = Future()
-            threading.Thread(target=self._renew, args=(self._renewed,), name="transaction-abort", daemon=True).start()
+            self._begun, self._completed = False, None
+            self._replace_producer()
 
-    def commit(self, offsets: Offsets, membership: Any) -> "Future[None]":
+    def commit(self, offsets: Offsets, membership: Any, wake: Callable[[], None]) -> "Future[None]":
         """Commit the sent records and `offsets`. All records must be acknowledged. Never blocks.
+
+        `wake`: called when the future resolves, and when the next transaction may begin.
 
         The future fails with `Aborted`, `Fenced`, or `StreamError` if the outcome is unknown. In that case, or if the
         future does not resolve, call `init_transactions` and compare the committed offsets.
         """
         self._begin()
         outcome: Future[None] = Future()
-        arguments = self._producer, self._identity, offsets, membership, outcome
+        self._completed = Future()
+        for future in (outcome, self._completed):
+            future.add_done_callback(lambda _: wake())
+        arguments = self._producer, self._identity, offsets, membership, outcome, self._completed
         threading.Thread(target=self._finish, args=arguments, name="transaction", daemon=True).start()
         return outcome
 
@@ -150,6 +161,15 @@ class TransactionalProducer(BrokersView):
             end(producer, 0)
             raise StreamError(f"transactions cannot be initialized ({type(error).__name__}: {error})") from error
         self._identity = identity(producer)
+
+    def _write_markers_again(self) -> None:
+        logger.warning("the connection to the transaction coordinator ended during a commit; repeating its markers")
+        self._last.was_committed = True
+        self._replace_producer()
+
+    def _replace_producer(self) -> None:
+        self._renewed = Future()
+        threading.Thread(target=self._renew, args=(self._renewed,), name="transaction-end", daemon=True).start()
 
     def _renew(self, renewed: "Future[None]") -> None:
         """Initialize the id with a new producer, retrying until the brokers respond."""
@@ -189,6 +209,7 @@ class TransactionalProducer(BrokersView):
         offsets: Offsets,
         membership: Any,
         outcome: "Future[None]",
+        completed: "Future[bool]",
     ) -> None:
         try:
             try:
@@ -201,11 +222,13 @@ class TransactionalProducer(BrokersView):
                 raise Aborted from None
             failpoints.passed(failpoints.AFTER_SEND_OFFSETS)
             failpoints.passed(failpoints.BEFORE_COMMIT)
+            watch = CommitWatch(producer)
             producer.commit_transaction()
             failpoints.passed(failpoints.AFTER_COMMIT)
             if identity(producer) != started_as:
                 raise StreamError("the producer's epoch changed during a commit; the outcome is unknown")
             outcome.set_result(None)
+            completed.set_result(watch.saw_completion())
         except FENCED as error:
             outcome.set_exception(Fenced(f"the broker ended this worker's transaction ({type(error).__name__})"))
         except KafkaError as error:

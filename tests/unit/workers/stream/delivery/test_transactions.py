@@ -1,5 +1,6 @@
 """A transaction that cannot end is aborted, and sent again."""
 
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -56,3 +57,40 @@ def test_lost_markers_of_a_committed_transaction_are_those_of_a_commit(request: 
     assert bench.broker.committed == [([], {})]
     TransactionalProducer(bench.broker.connect, "g", bench.settings, bench.last)
     assert bench.broker.calls[-4:] == BEGINNING
+
+
+def test_commit_whose_connection_ended_is_followed_by_its_markers(request: pytest.FixtureRequest) -> None:
+    bench = Bench()
+    request.addfinalizer(bench.classifier.close)
+    bench.broker.on_commit = lambda producer: bench.broker.link.reconnect() if producer.values else None
+    bench.feed(message("a"))
+    bench.turn_until(bench.commits(1))
+    bench.turn_until(bench.producer.ready)
+    assert bench.broker.producers[0].closed
+    assert bench.broker.calls[-4:] == ["init", "begin", "clear", "commit"]
+    bench.broker.on_commit = lambda producer: None
+    bench.feed(message("b"), first=1)
+    bench.turn_until(bench.commits(2))
+    bench.turn_until(bench.producer.ready)
+    assert bench.texts() == [1, 0, 1]
+    assert len(bench.broker.producers) == 2
+
+
+def test_next_transaction_waits_for_the_markers_of_the_last(request: pytest.FixtureRequest) -> None:
+    bench = Bench()
+    request.addfinalizer(bench.classifier.close)
+    held = threading.Event()
+    request.addfinalizer(held.set)
+    answer = bench.broker.link.send
+    bench.broker.link.states = ["PrepareCommit", "CompleteCommit"]
+    bench.broker.link.send = lambda *sent, **more: (held.wait(10), answer(*sent, **more))[1]  # type: ignore[method-assign]
+    bench.feed(message("a"))
+    bench.turn_until(bench.commits(1))
+    bench.feed(message("b"), first=1)
+    bench.turn_for(0.1)
+    assert not bench.producer.ready()
+    assert bench.broker.calls.count("send") == 1
+    held.set()
+    bench.turn_until(bench.commits(2))
+    assert bench.broker.link.asked >= 3
+    assert len(bench.broker.producers) == 1
