@@ -2,17 +2,26 @@
 
 Fakes stand in for the broker, kafka-python's network and Ray Serve. Pipeline, model client, replica, tokenizer and
 model (the demo's, by torch on the CPU) are the real ones.
+
+Only what happens to the record is noted:
+
+- In each iteration of the loop, the stations that handle the record. The others would work on other records.
+- Calls alone. A coroutine that is resumed is no new call, as the return of a function is none.
+- No call into the files BESIDE, which get counts and names and not the record.
 """
 
+import inspect
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
 
+import pytest
 from kafka import KafkaProducer
 from kafka.producer.record_accumulator import RecordAccumulator
 
@@ -38,20 +47,56 @@ from tests.support.pipeline_bench import A, NetClient, message, record
 
 ROOT = Path(__file__).parents[2]
 PARTS = tuple(str(ROOT / part) + "/" for part in ("workers", "deploy", "schemas"))
-INLINED = {"<listcomp>", "<dictcomp>", "<setcomp>"}  # calls before Python 3.12 only
+INLINED = {"<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"}  # expressions of the function around them
+# Settings and value types, counters, spans of traces and points for tests.
+BESIDE = {
+    "workers/classifier.py",
+    "workers/engine/description.py",
+    "workers/failpoints.py",
+    "workers/histogram.py",
+    "workers/settings.py",
+    "workers/stream/flow_control/backoff.py",
+    "workers/stream/stats.py",
+    "workers/tracing.py",
+}
+STATIONS = ("_poll", "_submit"), ("_produce",), ("_poll_acks", "_commit")  # of the record, by iteration
+_RESUMABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 class _Profile:
-    """Notes the file of each call in the project's parts, by thread, while `on`."""
+    """Notes the file of each call in the project's parts, by thread, while `on`. Of its own thread only in stations."""
 
     def __init__(self) -> None:
-        self.on = False
+        self.on = self._in_station = False
         self.calls: dict[int, list[str]] = defaultdict(list)
+        self._thread = threading.get_ident()
+        self._entered: dict[int, FrameType] = {}  # keeps the frames, so that no other frame gets their ids
 
     def __call__(self, frame: FrameType, event: str, arg: object) -> None:
-        code = frame.f_code
-        if self.on and event == "call" and code.co_filename.startswith(PARTS) and code.co_name not in INLINED:
-            self.calls[threading.get_ident()].append(code.co_filename[len(str(ROOT)) + 1 :])
+        code, thread = frame.f_code, threading.get_ident()
+        if event != "call" or not self.on or not (self._in_station or thread != self._thread):
+            return
+        if not code.co_filename.startswith(PARTS) or code.co_name in INLINED:
+            return
+        if code.co_flags & _RESUMABLE:
+            if id(frame) in self._entered:
+                return
+            self._entered[id(frame)] = frame
+        file = code.co_filename[len(str(ROOT)) + 1 :]
+        if file not in BESIDE:
+            self.calls[thread].append(file)
+
+    def station(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call`, which is a station of the record."""
+
+        def traced(*given: Any) -> Any:
+            self._in_station = True
+            try:
+                return call(*given)
+            finally:
+                self._in_station = False
+
+        return traced
 
 
 class _Producer(BatchProducer):
@@ -109,19 +154,25 @@ def _run(profile: _Profile, closing: ExitStack) -> None:
     delivery = AtLeastOnce(settings, source, sink, stats, clock=lambda: seconds[0])
     pipeline = Pipeline(settings, source, delivery, {"m": classifier}, stats)
     consumer.hold(source, A)
+    pipeline.run_once(True)  # the first poll of a partition commits a crash note and brings nothing
     consumer.polled = {A: [record(40, message("The room was clean"))]}
     sys.setprofile(profile)
     profile.on = True
-    pipeline.run_once(True)
+    _run_once(pipeline, profile, STATIONS[0], accept=True)
     futures[0].result(60)
-    pipeline.run_once(False)
-    profile.on = False
+    _run_once(pipeline, profile, STATIONS[1])
     producer.acknowledge()
-    profile.on = True
     seconds[0] += 1.0
-    pipeline.run_once(False)
+    _run_once(pipeline, profile, STATIONS[2])
     profile.on = False
     assert consumer.committed == {A: 41}
+
+
+def _run_once(pipeline: Pipeline, profile: _Profile, stations: tuple[str, ...], accept: bool = False) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for station in stations:
+            patch.setattr(pipeline, station, profile.station(getattr(pipeline, station)))
+        pipeline.run_once(accept)
 
 
 def _classifier(closing: ExitStack) -> ServeClassifier:
