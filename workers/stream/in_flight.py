@@ -44,12 +44,11 @@ class InFlight:
         if produced.rest is not None:
             self._batches.insert(len(self._produced), produced.rest)
 
-    def take_acknowledged(self) -> ProducedBatch | None:
-        """Remove and return the oldest batch if fully acknowledged, else None. Raises as `ProducedBatch.poll_acks`."""
-        if not self._produced or not self._produced[0].poll_acks():
-            return None
-        self._batches.popleft()
-        return self._produced.popleft()
+    def acknowledged(self) -> Iterator[ProducedBatch]:
+        """Remove the oldest batches that are fully acknowledged, one by one. Raises as `ProducedBatch.poll_acks`."""
+        while self._produced and self._produced[0].poll_acks():
+            self._batches.popleft()
+            yield self._produced.popleft()
 
     def produce_again(self, aborted: list[MicroBatch]) -> None:
         """Put `aborted` in front again: all batches that were produced and not committed."""

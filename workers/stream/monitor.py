@@ -62,7 +62,7 @@ class PipelineMonitor:
 
     def paused(self) -> bool:
         """Is the pipeline paused until a repair or an operator's resume?"""
-        return self.breaker.is_open or bool(self.troubles())
+        return self.breaker.held is not None or any(classifier.trouble() for classifier in self._classifiers.values())
 
     def in_flight(self) -> Counter[str]:
         """Messages between poll and acknowledgement, by partition."""
@@ -71,4 +71,4 @@ class PipelineMonitor:
     def _silent_s(self, batch: MicroBatch, otherwise_at: float) -> float:
         """Seconds since `batch` was submitted or partly answered, the breaker closed, or `otherwise_at`."""
         progressed_at = max((call.progressed_at for call in batch.calls), default=-math.inf)
-        return self._clock() - max(self.breaker.under_way_since(batch), otherwise_at, progressed_at)
+        return self._clock() - max(batch.received_at, self.breaker.closed_at, otherwise_at, progressed_at)

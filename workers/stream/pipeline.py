@@ -117,23 +117,23 @@ class Pipeline:
         producing, timer = self._may_produce(), self._poll_timer
         if producing and self._clock() - timer.polled_at < PRODUCE_S:  # later, poll to stay in the group
             return []
-        paused = producing or not accept or self._full() or self.monitor.paused() or not self._may_read()
+        in_flight, unanswered = len(self._in_flight), self._in_flight.unanswered()
+        bytes_ = self._in_flight.weight() + self._delivery.uncommitted_bytes()
+        full = in_flight >= self._settings.most_in_flight or unanswered >= self._batch_sizer.max_in_flight
+        full, self._poll_budget = full or self._budget.spent(bytes_), self._budget.next_poll(bytes_)
+        paused = producing or not accept or full or self.monitor.paused()
+        # A record that may kill the worker waits until nothing is in flight or uncommitted.
+        paused = paused or (self._source.alone() and (in_flight > 0 or not self._delivery.flush()))
         wait_s = timer.wait_s(paused)
-        if wait_s > 0 and (self._in_flight or paused) and not self._source.joining() and self._wake.wait(wait_s):
+        if wait_s > 0 and (in_flight or paused) and not self._source.joining() and self._wake.wait(wait_s):
             if not self._may_produce():
                 timer.skip_wait()
             return []
-        waits = accept and not self._in_flight
         limit = self._batch_sizer.next_size()
-        self._poll_budget = self._budget.next_poll(self._bytes())
-        polled = self._source.poll(POLL_MS if waits else 0, paused, limit, self._poll_budget)
+        polled = self._source.poll(POLL_MS if accept and not in_flight else 0, paused, limit, self._poll_budget)
         count = sum(len(records) for _, records in polled)
         timer.polled(count, full=paused or count >= limit or (count > 0 and self._poll_budget.full))
         return polled
-
-    def _may_read(self) -> bool:
-        """False while a record that may kill the worker must wait until nothing is in flight or uncommitted."""
-        return not self._source.alone() or (not self._in_flight and self._delivery.flush())
 
     def _may_produce(self) -> bool:
         """Can `_produce` send something now?"""
@@ -145,31 +145,20 @@ class Pipeline:
             and self._delivery.ready_for(batch)
         )
 
-    def _full(self) -> bool:
-        if len(self._in_flight) >= self._settings.most_in_flight or self._budget.spent(self._bytes()):
-            return True
-        return self._in_flight.unanswered() >= self._batch_sizer.max_in_flight
-
-    def _bytes(self) -> int:
-        """Weight of all records between poll and acknowledgement, or commit."""
-        return self._in_flight.weight() + self._delivery.uncommitted_bytes()
-
     def _commit(self) -> bool:
         """Commit if due. False if polling must wait: for batches to produce again, or for a handover."""
         aborted = self._delivery.commit_when_due()
         if aborted is not None:
             self._in_flight.produce_again(aborted)
             return False
-        if self._handing_over():
+        revoking_s = self._source.assignment.revoking_s()
+        if revoking_s is not None and self._handing_over(revoking_s):
             self._wake.wait(BUSY_WAIT_S)  # no poll: the next poll gives the revoked partitions away
             return False
         return True
 
-    def _handing_over(self) -> bool:
+    def _handing_over(self, revoking_s: float) -> bool:
         """Are records of revoked partitions in flight, with time left to finish? Otherwise releases the partitions."""
-        revoking_s = self._source.assignment.revoking_s()
-        if revoking_s is None:
-            return False
         if revoking_s < self._settings.rebalance_drain_s:
             # The next owner repeats micro-batches that the breaker holds.
             moving = self._in_flight.produced() if self.breaker.is_open else self._in_flight
@@ -201,18 +190,18 @@ class Pipeline:
             batch.note_answered()
             if batch is not self.breaker.held and not batch.passed_breaker:
                 self.monitor.answered()
-                self._batch_sizer.answered(len(batch.items), self.breaker.under_way_since(batch))
+                self._batch_sizer.answered(len(batch.items), max(batch.received_at, self.breaker.closed_at))
             if not self.breaker.passes(batch):
                 return
             self._source.partition_hold.suspects.go_on()
             produced = self._delivery.produce(batch)
-            self._in_flight.was_produced(produced)
             produced.on_last_ack(self._wake.set)
+            self._in_flight.was_produced(produced)
             failpoints.passed(failpoints.AFTER_SEND)
 
     def _poll_acks(self) -> None:
         try:
-            while (produced := self._in_flight.take_acknowledged()) is not None:
+            for produced in self._in_flight.acknowledged():
                 self._delivery.acknowledged(produced)
         except RecordRefused as error:
             self._delivery.refused(error)

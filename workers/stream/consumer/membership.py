@@ -36,10 +36,10 @@ class Membership:
     """Access to `consumer`'s group membership. Use from the thread that polls.
 
     `losses`: how often the membership was lost; partitions assigned before the last loss belong to others. While
-    `handing_over()` is true, no join starts and the member stays in the group.
+    `revoking_s()` is not None, no join starts and the member stays in the group.
     """
 
-    def __init__(self, consumer: KafkaConsumer, handing_over: Callable[[], bool]) -> None:
+    def __init__(self, consumer: KafkaConsumer, revoking_s: Callable[[], float | None]) -> None:
         consumer_: Any = consumer
         self._coordinator = consumer_._coordinator
         self.losses = 0
@@ -54,7 +54,7 @@ class Membership:
 
         need_rejoin = self._coordinator.need_rejoin
         self._coordinator.reset_generation = count_and_reset
-        self._coordinator.need_rejoin = lambda: not handing_over() and need_rejoin()
+        self._coordinator.need_rejoin = lambda: revoking_s() is None and need_rejoin()
 
     def joining(self) -> bool:
         """Does the next poll start or continue a join?"""

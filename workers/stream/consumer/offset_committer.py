@@ -47,7 +47,7 @@ class OffsetCommitter:
         if self._error is not None:
             raise StreamError(f"offsets cannot be committed ({type(self._error).__name__}); check the group's rights")
         offsets = self._assignment.committable()
-        if not offsets or self._is_stale():
+        if not offsets or self._assignment.is_stale(self._membership.losses):
             return
         began = self._clock()
 
@@ -67,7 +67,7 @@ class OffsetCommitter:
         offsets = self._assignment.committable()
         if not offsets:
             return True
-        if self._is_stale():
+        if self._assignment.is_stale(self._membership.losses):
             return False
         try:
             self._consumer.commit(as_kafka(offsets, self._assignment.notes()), timeout_ms=timeout_ms)
@@ -87,7 +87,7 @@ class OffsetCommitter:
         """
         metadata = self._consumer.group_metadata()
         member = metadata.generation_id >= 0 and metadata.member_id
-        return metadata if member and not self._is_stale() else None
+        return metadata if member and not self._assignment.is_stale(self._membership.losses) else None
 
     def committed(self, partitions: Iterable[TopicPartition]) -> Offsets | None:
         """Return the group's committed offsets where they exist. None if no broker answers: poll, then retry."""
@@ -96,6 +96,3 @@ class OffsetCommitter:
         except KafkaError as error:
             logger.info("the group's offsets cannot be read yet (%s); retrying", type(error).__name__)
             return None
-
-    def _is_stale(self) -> bool:
-        return self._assignment.is_stale(self._membership.losses)

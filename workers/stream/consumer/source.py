@@ -48,7 +48,7 @@ class RecordSource:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._stats, self._history = stats or Stats(), history or GroupHistory()
         self.assignment = PartitionAssignment(self._assigned)
-        self._membership = Membership(consumer, lambda: self.assignment.revoking_s() is not None)
+        self._membership = Membership(consumer, self.assignment.revoking_s)
         self._fetching = Fetching(consumer, settings.limits.max_batch_bytes)
         self.committer = OffsetCommitter(consumer, self._membership, self.assignment, self._stats)
         self.lag = Lag(consumer, self._fetching, self.assignment)
@@ -102,11 +102,14 @@ class RecordSource:
             raise StreamError("the group removed this worker while it was rejoining")
         if self.subscription.deleted:
             self.subscription.release()
-        self._note_history(assigned)
-        self._halt_corrupt()
-        self.partition_hold.begin()
-        found = [(self.assignment.get(partition), records) for partition, records in polled.items()]
-        assigned_records = [(progress, records) for progress, records in found if progress is not None]
+        topics = self.subscription.topics
+        if not topics or topics - self._history.seen:
+            self._note_history(assigned, topics)
+        if self._fetching.corrupt:
+            self._halt_corrupt()
+        held = {progress.partition: progress for progress in self.assignment.assigned()}
+        self.partition_hold.begin(held.values())
+        assigned_records = [(held[partition], records) for partition, records in polled.items() if partition in held]
         for progress, records in assigned_records:
             if not self.partition_hold.suspects.received(records[0].offset, len(records)):
                 self._consumer.seek(progress.partition, records[0].offset)
@@ -139,8 +142,9 @@ class RecordSource:
 
     def _pause_unreadable(self, assigned: set[TopicPartition], max_records: int | None) -> int | None:
         """Pause all partitions that may not be read now. Returns the most records to poll; None: no extra limit."""
+        halted = self.halted()
         readable, max_readable = self.partition_hold.suspects.readable()
-        readable = (readable & assigned) - self.halted().keys()
+        readable = (readable & assigned) - halted.keys()
         stopped = self._consumer.paused()
         self._consumer.pause(*(assigned - readable - stopped))
         self._consumer.resume(*(readable & stopped))
@@ -151,12 +155,12 @@ class RecordSource:
         self.partition_hold.hold(assigned)
         return self._membership.losses
 
-    def _note_history(self, assigned: set[TopicPartition]) -> None:
-        history, topics = self._history, self.subscription.topics
+    def _note_history(self, assigned: set[TopicPartition], topics: Collection[str]) -> None:
+        history = self._history
         if not topics:
             # A member has fresh metadata; before the join a slow answer is no missing topic.
             history.waited = history.waited or (self.is_member() and self.subscription.waits())
-        elif topics - history.seen:
+        else:
             known = {partition for partition in assigned if self._fetching.position(partition) is not None}
             history.seen |= {partition.topic for partition in known}
 

@@ -41,11 +41,11 @@ class PartitionHold:
             with suppress(KeyError):  # revoked meanwhile
                 self._consumer.pause(partition)
 
-    def begin(self) -> None:
-        """Read the crash notes of new partitions; call after each poll."""
+    def begin(self, assigned: Collection[PartitionProgress]) -> None:
+        """Read the crash notes of the new ones of all `assigned` partitions; call after each poll."""
         fresh = {
             progress.partition: (progress, position)
-            for progress in self.suspects.fresh()
+            for progress in self.suspects.fresh(assigned)
             if (position := self._fetching.position(progress.partition)) is not None
         }
         if not fresh or self._membership.joining():

@@ -18,7 +18,7 @@ about to read (death_count.py), and its successor narrows these suspects down:
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -82,9 +82,8 @@ class SuspectRecords:
         self._suspect: Case | None = None  # the partition being read alone
         self._noted_at = 0.0
 
-    def fresh(self) -> list[PartitionProgress]:
-        """Assigned partitions whose notes have not been read."""
-        assigned = self._assignment.assigned()
+    def fresh(self, assigned: Collection[PartitionProgress]) -> list[PartitionProgress]:
+        """Those of all `assigned` partitions whose notes have not been read."""
         self._cases = {progress: case for progress in assigned if (case := self._cases.get(progress)) is not None}
         return [progress for progress in assigned if progress not in self._cases]
 

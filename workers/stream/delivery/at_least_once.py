@@ -49,7 +49,7 @@ class AtLeastOnce:
         if self._refused or self._window.room() == 0 or not self._sink.ready_for(batch):
             return False
         # A refused record breaks the producer, which fails all unacknowledged records: wait for them first.
-        return not (self._sink.isolation.applies_to(batch) and self._awaits_acks())
+        return not (self._produced and self._sink.isolation.applies_to(batch) and self._awaits_acks())
 
     def produce(self, batch: MicroBatch) -> ProducedBatch:
         try:

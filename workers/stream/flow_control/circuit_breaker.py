@@ -55,10 +55,6 @@ class CircuitBreaker:
         """Is a micro-batch held back?"""
         return self.held is not None
 
-    def under_way_since(self, batch: MicroBatch) -> float:
-        """Monotonic seconds at which work on `batch` could begin: received, and the breaker closed."""
-        return max(batch.received_at, self.closed_at)
-
     def resume(self) -> int | None:
         """Close the breaker at an operator's command: the held micro-batch and `min_messages` more messages pass.
 

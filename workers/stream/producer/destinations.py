@@ -35,7 +35,6 @@ class Destinations:
 
     def ready_for(self, batch: MicroBatch) -> bool:
         """Do all destinations of `batch` exist? Never waits."""
-        self._known = {topic: self._producer.partitions(topic) for topic in self._topics}
         now, previously, self._missing = self._clock(), self._missing, self._lacking(batch)
         self._missing_since = self._missing_since if previously else now
         if self._missing and now >= self._look_at:
@@ -60,7 +59,7 @@ class Destinations:
         return {"destination": self._missing} if self._missing and self._clock() > self._missing_since + TELL_S else {}
 
     def _lacking(self, batch: MicroBatch) -> str:
-        known = self._known
+        self._known = known = {topic: self._producer.partitions(topic) for topic in self._topics}
         if unknown := [topic for topic, numbers in known.items() if not numbers]:
             fix = "the pipeline waits; create it with `labelstream topics create -c FILE`"
             return f"topic {', '.join(unknown)} does not exist: {fix}"

@@ -55,14 +55,13 @@ def test_rest_of_batch_is_produced_next() -> None:
 def test_acknowledged_batches_leave_in_order() -> None:
     first, second = batch_of(1), batch_of(2)
     in_flight = in_flight_of(first, second)
-    assert in_flight.take_acknowledged() is None
+    assert list(in_flight.acknowledged()) == []
     waiting, done = produced_of(first), produced_of(second, acknowledged=True)
     in_flight.was_produced(waiting)
     in_flight.was_produced(done)
-    assert in_flight.take_acknowledged() is None  # the first one is not yet
+    assert list(in_flight.acknowledged()) == []  # the first one is not yet
     waiting.poll_acks = lambda: True
-    assert in_flight.take_acknowledged() is waiting
-    assert in_flight.take_acknowledged() is done
+    assert list(in_flight.acknowledged()) == [waiting, done]
     assert len(in_flight) == 0
 
 

@@ -75,7 +75,7 @@ def test_new_partitions_are_paused_and_those_gone_passed_over() -> None:
 
 def test_partition_of_workers_that_ended_well_is_read_freely() -> None:
     bench = Bench()
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     assert bench.readable() == ({A}, None)
     offset, note = bench.group.committed[A]
     assert (offset, note.startswith("labelstream:1;by=abc;")) == (10, True)
@@ -84,33 +84,33 @@ def test_partition_of_workers_that_ended_well_is_read_freely() -> None:
 def test_partition_of_a_worker_that_died_is_read_in_windows() -> None:
     bench = Bench(A, B)
     bench.group.committed = {A: (10, DIED)}
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     assert bench.readable() == ({A}, CrashHistory().after(FREE_RECORDS).window())
 
 
 def test_partition_without_a_position_waits_for_a_later_poll() -> None:
     bench = Bench()
     position = bench.group.positions.pop(A)
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     assert (bench.group.asked, bench.readable()) == (0, (set(), None))
     bench.group.positions[A] = position
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     assert bench.readable() == ({A}, None)
 
 
 def test_nothing_begins_while_the_group_joins() -> None:
     bench = Bench()
     bench.group.is_joining = True
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     assert bench.group.asked == 0
 
 
 def test_offsets_that_are_not_told_in_time_are_asked_for_again() -> None:
     bench = Bench()
     bench.group.error = KafkaTimeoutError()
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     bench.group.error = None
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     assert (bench.group.asked, bench.readable()) == (2, ({A}, None))
 
 
@@ -118,13 +118,13 @@ def test_offsets_that_cannot_be_read_end_the_stream() -> None:
     bench = Bench()
     bench.group.error = KafkaError("not allowed")
     with pytest.raises(StreamError, match=r"no committed offsets \(KafkaError: .*not allowed"):
-        bench.hold.begin()
+        bench.hold.begin(bench.assignment.assigned())
 
 
 @pytest.mark.parametrize("problem", [CommitFailedError(), KafkaTimeoutError(), "stale"], ids=str)
 def test_partition_that_cannot_be_noted_is_not_read(problem: Any) -> None:
     bench = Bench()
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     bench.group.losses = 1 if problem == "stale" else 0
     bench.group.error = None if problem == "stale" else problem
     assert bench.readable() == (set(), None)
@@ -133,7 +133,7 @@ def test_partition_that_cannot_be_noted_is_not_read(problem: Any) -> None:
 
 def test_note_that_fails_for_good_ends_the_stream() -> None:
     bench = Bench()
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     bench.group.error = KafkaError("not allowed")
     with pytest.raises(StreamError, match=r"commit failed \(KafkaError: "):
         bench.readable()
@@ -141,7 +141,7 @@ def test_note_that_fails_for_good_ends_the_stream() -> None:
 
 def test_release_takes_back_the_notes_of_what_goes() -> None:
     bench = Bench(A, B)
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     bench.readable()
     bench.assignment.on_partitions_revoked([A])
     [leaving] = bench.assignment.revoking()
@@ -153,7 +153,7 @@ def test_release_takes_back_the_notes_of_what_goes() -> None:
 
 def test_orderly_end_takes_back_all_notes(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(A, B)
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     bench.readable()
     bench.hold.take_back()
     assert {note for _, note in bench.group.committed.values()} == {""}
@@ -161,7 +161,7 @@ def test_orderly_end_takes_back_all_notes(caplog: pytest.LogCaptureFixture) -> N
 
 def test_end_whose_notes_cannot_be_taken_back_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     bench.readable()
     bench.group.error = KafkaError("away")
     with caplog.at_level(logging.INFO):
@@ -176,7 +176,7 @@ def test_end_whose_notes_cannot_be_taken_back_raises_nothing(caplog: pytest.LogC
 )
 def test_run_that_a_person_has_to_mend_accuses_no_record(error: BaseException | None, kept: bool) -> None:
     bench = Bench()
-    bench.hold.begin()
+    bench.hold.begin(bench.assignment.assigned())
     bench.readable()
     bench.hold.on_exit(None, error, None)
     assert (bench.group.committed[A][1] != "") == kept

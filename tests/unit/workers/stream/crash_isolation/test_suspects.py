@@ -63,7 +63,7 @@ class Worker:
     def turn(self, answer: bool = True) -> None:
         """Take what may be taken, and answer the oldest micro-batch, with `answer`."""
         self.world.now += TURN_S
-        for progress in self.suspects.fresh():
+        for progress in self.suspects.fresh(self.assignment.assigned()):
             offset, text = self.world.group[progress.partition]
             self.suspects.begin(progress, offset, text, self.world.logs[progress.partition] - offset)
         if self.suspects.alone():
