@@ -7,8 +7,8 @@ from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Answer, Answered, Fault, RecordError
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.settings import LimitSettings
-from labelstream.workers.stream.codec.decode import check_message
 from labelstream.workers.stream.codec.rejection import DecodeError
+from labelstream.workers.stream.codec.request import check_message
 
 LIMITS = LimitSettings()
 _STATUS = {Fault.TOO_LARGE: 413, Fault.TIMED_OUT: 504}

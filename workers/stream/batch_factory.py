@@ -10,27 +10,30 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.workers import tracing
 from labelstream.workers.classifier import Classifier, Request
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.codec.conditions import ConditionCheck
-from labelstream.workers.stream.codec.decode import decoder, request_of
+from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
 from labelstream.workers.stream.codec.rejection import DecodeError
+from labelstream.workers.stream.codec.request import request_of
 from labelstream.workers.stream.codec.text_list import TextList
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.consumer.source import Polled
-from labelstream.workers.stream.micro_batch import Item, MicroBatch, ModelCall
+from labelstream.workers.stream.micro_batch import Item, MicroBatch
+from labelstream.workers.stream.model_call import ModelCall
 from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_KEY_BYTES
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 
 
 class BatchFactory:
-    """Makes the micro-batches of one pipeline."""
+    """Makes the micro-batches of one pipeline. `wake`: called from any thread when a call to a model has ended."""
 
     def __init__(
         self,
         settings: PipelineSettings,
         classifiers: Mapping[str, Classifier],
+        wake: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings, self._classifiers, self._clock = settings, classifiers, clock
+        self._settings, self._classifiers, self._wake, self._clock = settings, classifiers, wake, clock
         self._decode = decoder(settings)
         handling = {Reason.TOMBSTONE: settings.on_tombstone, Reason.EMPTY_TEXT: settings.on_empty_text}
         self._skipped_reasons = frozenset(reason for reason, how in handling.items() if how != "dead_letter")
@@ -110,7 +113,8 @@ class BatchFactory:
                 own_rows.append(row)
                 own_requests.append(request)
         calls = [
-            ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock) for model in rows
+            ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock, self._wake)
+            for model in rows
         ]
         return calls, text_rows
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.stream.log_throttle import LogThrottle
-from labelstream.workers.stream.micro_batch import ModelCall
+from labelstream.workers.stream.model_call import ModelCall
 from labelstream.workers.stream.stats import Stats
 
 logger = logging.getLogger(__name__)
 
 
 class CallRetries:
-    """`failed_at`: monotonic seconds of the last failure, or the start. `wake`: called when an attempt ends."""
+    """`failed_at`: monotonic seconds of the last failure, or the start."""
 
-    def __init__(self, stats: Stats, wake: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._stats, self._wake, self._clock = stats, wake, clock
+    def __init__(self, stats: Stats, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stats, self._clock = stats, clock
         self.failed_at = clock()
         self._log: LogThrottle[str, str] = LogThrottle(_log_failures)
 
@@ -38,8 +38,7 @@ class CallRetries:
             self._log.add(call.model, 1, f"{error}; retrying in {pause_s:.1f} s")
             self._stats.retried(call.model)
         elif self._clock() >= call.retry_at:
-            call.resubmit()
-            call.when_done(self._wake)
+            call.submit()
         return False
 
 

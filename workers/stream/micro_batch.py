@@ -4,28 +4,24 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from contextvars import copy_context
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from weakref import ref
 
 from kafka.consumer.fetcher import ConsumerRecord
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.schemas.message import TextMessage
-from labelstream.workers.classifier import MODEL_FAULTS, Answer, Classifier, Progress, RecordError, Request
+from labelstream.workers.classifier import MODEL_FAULTS, Answer, RecordError
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.text_list import FailedTexts, TextAnswers, joined_outcome, rejections, texts_of
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.flow_control.backoff import Backoff
+from labelstream.workers.stream.model_call import ModelCall
 from labelstream.workers.stream.record_batch.limits import weight
 from labelstream.workers.stream.stats import Stages
 
 Outcome = Answer | Rejection | TextAnswers | FailedTexts
 _FAILED = (Rejection, RecordError, FailedTexts)
-RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 
 
 class Item(NamedTuple):
@@ -41,64 +37,6 @@ class Item(NamedTuple):
     rejection: Rejection | None = None
     passes: bool = False
     skipped: str = ""
-
-
-class ModelCall:
-    """The requests of a micro-batch to one model, and their future answers. `rows`: of the outcomes, see `MicroBatch`.
-
-    In monotonic seconds: `retry_at` is the time of the next attempt, None unless the call failed. `done_at` is the end
-    of the current attempt, set shortly after the future if `when_done` was called.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        rows: list[int],
-        requests: list[Request],
-        classifier: Classifier,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.model, self.rows, self.requests, self._classifier, self._clock = model, rows, requests, classifier, clock
-        self._context = copy_context()  # retries belong to the same span
-        self._progress = Progress()
-        self.future: Future[list[Answer]] = classifier.submit(requests, self._progress)
-        self.retry_at: float | None = None
-        self.done_at: float | None = None
-        self._backoff = Backoff(RETRY_FIRST_S, RETRY_MAX_S)
-
-    def when_done(self, wake: Callable[[], None]) -> None:
-        """Call `wake` from any thread when this attempt has ended."""
-        weak_call = ref(self)  # futures keep their callbacks: a cycle would wait for the garbage collector
-
-        def done(_: object) -> None:
-            if (call := weak_call()) is not None:
-                call._done(wake)
-
-        self.future.add_done_callback(done)
-
-    def answered(self) -> bool:
-        """Did the current attempt succeed?"""
-        return self.future.done() and self.future.exception() is None
-
-    @property
-    def progressed_at(self) -> float:
-        """Monotonic seconds of the model's last partial answer; -inf before the first."""
-        return self._progress.at
-
-    def fail(self) -> float:
-        """Record a failure. Returns the seconds until the next attempt, doubled each time."""
-        pause_s = self._backoff.next_s()
-        self.retry_at = self._clock() + pause_s
-        return pause_s
-
-    def resubmit(self) -> None:
-        """Submit again, without the requests that earlier attempts answered."""
-        self.retry_at = self.done_at = None
-        self.future = self._context.run(self._classifier.submit, self.requests, self._progress)
-
-    def _done(self, wake: Callable[[], None]) -> None:
-        self.done_at = self._clock()
-        wake()
 
 
 class MicroBatch:

@@ -56,10 +56,10 @@ class Pipeline:
         self._batch_sizer = BatchSizer(settings.max_poll_records, first, _in_flight_s(settings), clock)
         self._budget, self._poll_budget = ByteBudget(settings.limits.max_in_flight_bytes), PollBudget()
         self._poll_timer = PollTimer(clock)
-        self._batches, self._in_flight = BatchFactory(settings, classifiers, clock), InFlight()
         self._wake = threading.Event()
+        self._batches = BatchFactory(settings, classifiers, self._wake.set, clock)
+        self._in_flight, self._retries = InFlight(), CallRetries(stats, clock)
         delivery.wake_with(self._wake.set)
-        self._retries = CallRetries(stats, self._wake.set, clock)
         failures = failures or FailureRateWindow(settings.breaker, clock)
         self.breaker = CircuitBreaker(settings.breaker, failures, classifiers, clock)
         self.monitor = PipelineMonitor(self._in_flight, self.breaker, self._retries, classifiers, delivery, clock)
@@ -174,10 +174,8 @@ class Pipeline:
             return
         failpoints.passed(failpoints.AFTER_POLL)
         batch = self._batches.make(polled, self._poll_timer.polled_at, self._poll_budget.taken)
-        self._budget.observe(self._poll_budget, batch.received_at - batch.polled_at)
-        for call in batch.calls:
-            call.when_done(self._wake.set)
         self._stats.received(batch.records_by_partition, batch.unknown_fields())
+        self._budget.observe(self._poll_budget, batch.received_at - batch.polled_at)
         self._in_flight.submitted(batch)
         failpoints.passed(failpoints.MID_INFERENCE)
 

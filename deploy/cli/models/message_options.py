@@ -27,9 +27,9 @@ def of_fields(text: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 
     from labelstream.schemas.message import TextMessage
     from labelstream.workers.settings import LimitSettings
-    from labelstream.workers.stream.codec.decode import check_message, request_of
     from labelstream.workers.stream.codec.decode_json import invalid
     from labelstream.workers.stream.codec.rejection import DecodeError
+    from labelstream.workers.stream.codec.request import check_message, request_of
 
     tree = {"text": text, **given}
     try:

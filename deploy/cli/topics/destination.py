@@ -98,8 +98,8 @@ def _problem(messages: Sequence[KeyedValue], to: Destination, columns: bool) -> 
     A record that `only_if` or `on_empty_text` excludes has the right format; a note says that no record is classified.
     """
     from labelstream.schemas.dead_letter import Reason
-    from labelstream.workers.stream.codec.conditions import ConditionCheck
     from labelstream.workers.stream.codec.decode import decoder
+    from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
     from labelstream.workers.stream.codec.rejection import DecodeError
 
     if to.settings.format == "text" and all(as_object(message.value) is not None for message in messages):

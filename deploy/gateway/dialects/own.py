@@ -24,12 +24,12 @@ from labelstream.schemas.result import ClassificationResult, EmbeddingResult, Fi
 from labelstream.workers.classifier import Answer, Prediction, RecordError
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.tasks.postprocess import in_order_of
-from labelstream.workers.stream.codec.decode import check_message, request_of
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.encode import encode_answer
 from labelstream.workers.stream.codec.json_spans import items
 from labelstream.workers.stream.codec.json_values import form_error
 from labelstream.workers.stream.codec.rejection import DecodeError
+from labelstream.workers.stream.codec.request import check_message, request_of
 
 REQUEST_ID = "x-request-id"
 _IDS = re.compile(r"[!-~]{1,128}")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from labelstream.workers.classifier import Prediction
-from labelstream.workers.stream.codec.conditions import ConditionCheck
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.encode import result_headers, value_encoder
+from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
 from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.chaos.load import Input
 from tests.chaos.records import record_messages

@@ -7,10 +7,9 @@ from typing import Any, Protocol
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
-from labelstream.workers.classifier import Request
 from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import parse_path
-from labelstream.workers.settings import LimitSettings, PipelineSettings
+from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers
@@ -18,6 +17,7 @@ from labelstream.workers.stream.codec.fields.text_field import Check, read_text_
 from labelstream.workers.stream.codec.fields.text_list import TextListReader
 from labelstream.workers.stream.codec.json_values import encoding_error
 from labelstream.workers.stream.codec.rejection import DecodeError
+from labelstream.workers.stream.codec.request import check_message
 
 
 class Decode(Protocol):
@@ -50,32 +50,6 @@ def decoder(pipeline: PipelineSettings) -> Decode:
     return decode
 
 
-def check_message(message: TextMessage, limits: LimitSettings) -> None:
-    """Raises DecodeError if the text is blank, or the labels or their template are wrong or beyond `limits`."""
-    if not message.text or message.text.isspace():
-        raise DecodeError(Reason.EMPTY_TEXT, "the text is empty or blank")
-    if message.hypothesis_template is not None and len(message.hypothesis_template) > limits.max_label_chars:
-        raise DecodeError(
-            Reason.INVALID_LABELS,
-            f"hypothesis_template is longer than limits.max_label_chars ({limits.max_label_chars})",
-        )
-    if message.candidate_labels is not None:
-        _check_labels(message.candidate_labels, len(message.text), limits)
-
-
-def request_of(message: TextMessage) -> Request:
-    """What the message asks of its model."""
-    labels = message.candidate_labels
-    return Request(
-        message.text,
-        message.text_pair,
-        message.top_k,
-        None if labels is None else tuple(labels),
-        message.hypothesis_template,
-        message.multi_label,
-    )
-
-
 def _reader(pipeline: PipelineSettings) -> Callable[[bytes, bytes | None, Headers, Any], TextMessage]:
     check = _enrich_check(pipeline) if pipeline.output_shape == "enrich" else None
     if pipeline.fields.is_list:
@@ -104,21 +78,3 @@ def _read_plain(value: bytes, key: object, headers: object, tree: object) -> Tex
     if (other := encoding_error(value)) is not None:
         raise other
     return text_alone(value.decode("utf-8"))
-
-
-def _check_labels(labels: list[str], text_chars: int, limits: LimitSettings) -> None:
-    problem = None
-    if not labels:
-        problem = "candidate_labels is empty"
-    elif len(labels) > limits.max_candidate_labels:
-        problem = f"{len(labels)} candidate labels exceed limits.max_candidate_labels ({limits.max_candidate_labels})"
-    elif any(len(label) > limits.max_label_chars for label in labels):
-        problem = f"a candidate label is longer than limits.max_label_chars ({limits.max_label_chars})"
-    elif any(not label or label.isspace() for label in labels):
-        problem = "a candidate label is empty or blank"
-    elif len(set(labels)) != len(labels):
-        problem = "candidate labels repeat; name each label once"
-    elif len(labels) * text_chars > limits.max_label_text_chars:
-        problem = f"labels x text characters exceed limits.max_label_text_chars ({limits.max_label_text_chars})"
-    if problem:
-        raise DecodeError(Reason.INVALID_LABELS, problem)

@@ -7,7 +7,7 @@ import pytest
 from labelstream.workers.classifier import Request
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.stream.call_retries import CallRetries
-from labelstream.workers.stream.micro_batch import ModelCall
+from labelstream.workers.stream.model_call import ModelCall
 from labelstream.workers.stream.stats import Stats
 from tests.support.clock import Clock
 from tests.support.fakes import HeldClassifier
@@ -20,8 +20,8 @@ class TestCallRetries:
     def setup_method(self) -> None:
         self.clock, self.stats, self.model = Clock(), Stats(), HeldClassifier()
         self.wakes = 0
-        self.retries = CallRetries(self.stats, self.wake, self.clock)
-        self.call = ModelCall("m", [0], [Request("a")], self.model, self.clock)
+        self.retries = CallRetries(self.stats, self.clock)
+        self.call = ModelCall("m", [0], [Request("a")], self.model, self.clock, self.wake)
 
     def wake(self) -> None:
         self.wakes += 1
@@ -48,7 +48,7 @@ class TestCallRetries:
         assert self.retries.answered(self.call)
         assert self.stats.snapshot()["retries_by_model"] == {"m": 7}
         assert self.retries.failed_at == started + 0.5 + 1 + 2 + 4 + 8 + 15
-        assert self.wakes == 7
+        assert self.wakes == 8
 
     def test_bug_is_raised(self) -> None:
         self.model.futures[-1].set_exception(ZeroDivisionError())
@@ -68,7 +68,7 @@ def test_the_next_attempt_knows_what_the_last_one_found(benches: Callable[..., B
 def test_a_failed_call_is_asked_again_and_is_no_dead_letter(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstream.workers.stream.micro_batch.RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr("labelstream.workers.stream.model_call.RETRY_FIRST_S", 0.01)
     bench = benches()
     bench.classifier.fail_next = 3
     bench.feed(message("a"), message("b"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from labelstream.workers.stream.micro_batch import RETRY_FIRST_S
+from labelstream.workers.stream.model_call import RETRY_FIRST_S
 from labelstream.workers.stream.pipeline import POLL_MS
 from tests.support.pipeline_bench import A, Bench, message, run_dry, turns
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Request
-from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall
+from labelstream.workers.stream.micro_batch import MicroBatch
+from labelstream.workers.stream.model_call import ModelCall
 from labelstream.workers.stream.stats import LATENCIES_KEPT_S, MAX_LABELS, OTHER, Stages, Stats, Tally
 from tests.support.clock import Clock
 from tests.support.fakes import HeldClassifier
@@ -39,19 +40,6 @@ def test_the_parts_add_up_and_none_is_negative(done: list[float | None], wait_s:
     end = sent_at + produce_s
     assert stages.produce == end - sent_at
     assert sum(stages) == pytest.approx(end - polled_at, abs=4 * math.ulp(end))  # each part is rounded
-
-
-def test_an_attempt_that_fails_is_not_the_answer() -> None:
-    held, wakes = HeldClassifier(), []
-    call = ModelCall("m", [0], [Request("a")], held)
-    call.when_done(lambda: wakes.append(call.done_at))
-    held.futures[0].set_exception(OSError())
-    call.resubmit()
-    assert call.done_at is None
-    call.when_done(lambda: wakes.append(call.done_at))
-    held.futures[1].set_result([])
-    assert None not in wakes
-    assert wakes[1] == call.done_at > wakes[0]
 
 
 def test_each_part_is_what_it_says() -> None:
@@ -85,8 +73,7 @@ def test_answered_batch_counts_as_waiting_for_turn() -> None:
         ModelCall("other", [1], [Request("b")], fast, clock),
     ]
     batch = MicroBatch([], calls, [], Counter(), clock.now - 1, clock=clock)
-    for call, held in zip(calls, (slow, fast), strict=True):
-        call.when_done(lambda: None)
+    for held in (slow, fast):
         clock.now += 2
         held.answer()
     clock.now += 8

@@ -12,9 +12,9 @@ from labelstream.deploy.cli.models.texts import of_file
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Request
 from labelstream.workers.settings import LimitSettings
-from labelstream.workers.stream.codec.decode import check_message, request_of
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.rejection import DecodeError
+from labelstream.workers.stream.codec.request import check_message, request_of
 
 ALL: dict[str, Any] = {
     "text_pair": "I love it",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.stream.codec.conditions import ConditionCheck
+from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
 from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.support.decoding import pipeline
 
