@@ -4,6 +4,7 @@ LabelstreamError
 ├── ConfigError            the config file or the environment is wrong: names the key and the fix
 ├── ModelError             a model cannot be loaded: not found, no safetensors, no sequence classifier, ...
 ├── StartError             a broker, topic, permission or port that the config names is missing
+├── EvaluationError        labeled texts cannot be read or do not fit the model: names the row and the fix
 ├── InferenceError         a classifier gave no answer, for a reason outside the records (retriable)
 │   ├── ModelChanged       the replica serves another revision than the caller tokenized for
 │   └── FailedApart        the model failed on sequences that it ran alone, right after it answered a known good text
@@ -51,6 +52,10 @@ class ModelError(LabelstreamError):
 
 class StartError(LabelstreamError):
     """An external resource that the config names is missing or refuses access."""
+
+
+class EvaluationError(LabelstreamError):
+    """Labeled texts cannot be evaluated: a broken row, or labels that the model does not have."""
 
 
 class InferenceError(LabelstreamError):
