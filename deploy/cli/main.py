@@ -27,6 +27,7 @@ from labelstream.deploy.cli.common.value_types import set_value_types
 from labelstream.deploy.cli.config.init import init
 from labelstream.deploy.cli.demo.command import demo
 from labelstream.deploy.cli.dlq.commands import dlq
+from labelstream.deploy.cli.evaluation.command import evaluate
 from labelstream.deploy.cli.models.cache import cache
 from labelstream.deploy.cli.models.classify import classify
 from labelstream.deploy.cli.models.fetch import fetch
@@ -77,6 +78,7 @@ for command, panel in (
     (replay, "Operate"),
     (produce, "Read and write topics"),
     (tail, "Read and write topics"),
+    (evaluate, "Measure"),
     (simulate, "Measure"),
 ):
     app.command(rich_help_panel=panel, epilog=examples(command.__name__))(command)

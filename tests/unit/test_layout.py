@@ -32,6 +32,8 @@ WITHOUT_TEST: dict[str, str] = {
     "workers/engine/inspection/inspect_files.py": "tests/unit/workers/engine/inspection/test_child_process.py runs it",
     "workers/stream/report.py": "types; tests/unit/workers/stream/test_worker.py reads a report",
     "deploy/cli/bench/options.py": "types of options, which tests/unit/deploy/cli/bench/test_commands.py gives",
+    "deploy/cli/evaluation/evaluating.py": "tests/unit/deploy/cli/evaluation/test_command.py runs it",
+    "deploy/cli/evaluation/results.py": "tests/unit/deploy/cli/evaluation/test_command.py reads both files",
     "deploy/gateway/dialects/huggingface/bodies.py": f"{_DIALECTS}/huggingface/test_router.py sends them",
     "deploy/gateway/dialects/huggingface/tasks.py": f"{_DIALECTS}/huggingface/test_router.py compares the answers",
     "deploy/gateway/dialects/tei/bodies.py": f"{_DIALECTS}/tei/test_router.py sends them",

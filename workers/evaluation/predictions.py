@@ -32,6 +32,8 @@ class Predictions:
     - `logits`: [n, k] float64 before the activation, for zero-shot the entailment logits; None if there are none.
     - `texts`: n texts with their pairs. `truncated`: [n] bool, whether the model read only a part of the text.
     - `runtime_s`: seconds that the model took for all texts.
+    - `accepted`: [n, k] bool, the labels that the stream accepts by its thresholds; None for regression, and for labels
+      that exclude each other and have no thresholds.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Predictions:
     texts: Sequence[Text]
     truncated: NDArray[np.bool_]
     runtime_s: float
+    accepted: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -59,4 +62,5 @@ class Predictions:
             texts=[self.texts[row] for row in chosen],
             truncated=self.truncated[chosen],
             runtime_s=self.runtime_s * len(chosen) / max(1, len(self)),
+            accepted=None if self.accepted is None else self.accepted[chosen],
         )

@@ -24,6 +24,12 @@ _EXAMPLES = {
         "labelstream dlq redrive -c labelstream.yaml --reason timed_out --yes",
         "labelstream dlq redrive -c labelstream.yaml --at 0:42 --to feedback.retry",
     ),
+    "evaluate": (
+        "labelstream evaluate -m owner/name labeled.jsonl",
+        "labelstream evaluate labeled.csv --label-field stars --label-map 5=POSITIVE --label-map 1=NEGATIVE",
+        "labelstream evaluate labeled.jsonl --compare dtype=bfloat16",
+        "labelstream evaluate labeled.jsonl --json eval.json --fail-under f1_macro=0.9",
+    ),
     "predict": (
         "labelstream predict 'The room was clean' 'The food was cold'",
         "labelstream predict -u https://host:8000 -m topics -i in.csv -o out.csv",

@@ -2,17 +2,15 @@
 
 import csv
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from labelstream.deploy.cli.common.whole_file import whole_file
 from labelstream.deploy.cli.models.answers import as_cells, as_json, renamed
 from labelstream.deploy.cli.models.texts import Text
-from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
-from labelstream.workers.file_errors import file_problem
+from labelstream.workers.errors import ConfigError, LabelstreamError
 
 Answered = Sequence[tuple[Text, Any]]
 
@@ -57,37 +55,8 @@ def answer_file(path: Path) -> Iterator[AnswerFile]:
         raise ConfigError(
             "--output", f"cannot write {path.suffix} files", "give a .csv for a table, or another suffix for JSON lines"
         )
-    target = path.resolve()  # keeps a symbolic link
-    made: str | None = None
-    try:
-        if target.exists() and not target.is_file():  # a pipe or a device cannot be replaced
-            opened: int | Path = target
-        else:
-            opened, made = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        file = open(opened, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
-    except OSError as error:
-        raise ConfigError("--output", f"{path} cannot be written ({file_problem(error, path)})") from None
-    try:
-        with file:
-            yield AnswerFile(path, file)
-        if made is not None:
-            os.chmod(made, _mode(target))
-            os.replace(made, target)
-    except OSError as error:
-        kept = "" if made is None else "; the file is unchanged"
-        raise StartError(f"{path} cannot be written ({error.strerror}){kept}") from None
-    finally:
-        if made is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(made)
-
-
-def _mode(target: Path) -> int:
-    """The mode of the replaced file, else the mode that this process gives to new files."""
-    with suppress(FileNotFoundError):
-        return target.stat().st_mode & 0o777
-    os.umask(mask := os.umask(0o077))
-    return 0o666 & ~mask
+    with whole_file(path, "--output") as file:
+        yield AnswerFile(path, file)
 
 
 def _flat(fields: dict[str, Any]) -> dict[str, str]:

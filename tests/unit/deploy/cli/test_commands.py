@@ -16,6 +16,7 @@ COMMANDS = (
     "tail",
     "dlq",
     "classify",
+    "evaluate",
     "predict",
     "cache",
     "broker",

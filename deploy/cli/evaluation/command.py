@@ -1,0 +1,95 @@
+"""`labelstream evaluate`: measures models on labeled texts with the engine of the stream, without Ray."""
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from labelstream.deploy.cli.common.connect import Bootstrap, load_config
+from labelstream.deploy.cli.common.console import stops_on_signals
+from labelstream.deploy.cli.common.whole_file import whole_file
+from labelstream.deploy.cli.evaluation import options as given
+from labelstream.deploy.cli.evaluation.candidates import compared, first_candidate, options_of
+from labelstream.deploy.cli.evaluation.data_file import read_data_file
+from labelstream.deploy.cli.evaluation.data_topic import read_data_topic
+from labelstream.deploy.cli.evaluation.fields import ExampleReader, FieldNames
+from labelstream.deploy.cli.evaluation.limits import failed, limits_of
+from labelstream.deploy.cli.evaluation.options import pairs_of, split_labels, zero_shot_options
+from labelstream.deploy.cli.evaluation.results import as_tree, prediction_lines
+from labelstream.deploy.cli.evaluation.view import show
+from labelstream.deploy.cli.models.answer_texts import Labels, Template
+from labelstream.workers.errors import ConfigError, EvaluationError
+
+RESAMPLES = 1_000
+
+
+def evaluate(
+    data: given.Data = None,
+    model: given.Model = None,
+    revision: given.Revision = None,
+    text_field: given.TextField = None,
+    text_pair_field: given.TextPairField = None,
+    label_field: given.LabelField = None,
+    label_map: given.LabelMap = None,
+    label: Labels = None,
+    labels: given.CandidateLabels = None,
+    template: Template = None,
+    multi_label: given.MultiLabel = False,
+    glue: given.Glue = None,
+    dtype: given.Dtype = None,
+    backend: given.Backend = None,
+    set_: given.Set = None,
+    compare: given.Compare = None,
+    json_file: given.JsonFile = None,
+    predictions: given.PredictionsFile = None,
+    fail_under: given.FailUnder = None,
+    fail_over: given.FailOver = None,
+    resamples: given.Resamples = RESAMPLES,
+    seed: given.Seed = 0,
+    topic: given.Topic = None,
+    config: given.Config = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Measure a model on your labeled texts, with the scores that the stream would give.
+
+    Exit code 1: a metric misses --fail-under or --fail-over.
+    """
+    if (data is None) == (topic is None):
+        raise ConfigError(
+            "DATA", "is missing" if data is None else "unexpected beside --topic", "give a file or --topic"
+        )
+    limits = limits_of(fail_under or (), fail_over or ())
+    zero_shot = zero_shot_options([*(label or ()), *split_labels(labels)], template, multi_label)
+    chosen = {"revision": revision, "dtype": dtype, "backend": backend}
+    options = {key: value for key, value in chosen.items() if value is not None}
+    options |= options_of(set_ or (), "--set") | zero_shot
+    if revision is not None and model is None:
+        raise ConfigError("--revision", "is for a model of the hub", "add --model")
+    models: Mapping[str, Any] = {} if config is None else load_config(config).models
+    first = first_candidate(model, options, models)
+    candidates = [first, *(compared(spec, first, options, models) for spec in compare or ())]
+    from labelstream.workers.evaluation.metrics.measure import require_packages
+
+    require_packages()
+    from labelstream.deploy.cli.evaluation.evaluating import Plan, evaluate_all
+    from labelstream.workers.evaluation.metrics.glue import glue_task
+
+    task = None if glue is None else glue_task(glue)
+    reader = ExampleReader(FieldNames(text_field, text_pair_field, label_field), task)
+    with stops_on_signals(), ExitStack() as files:
+        # Opened before the work, so that a wrong path costs no time, and replaced after it.
+        tree_file, lines_file = (
+            None if path is None else files.enter_context(whole_file(path, option))
+            for path, option in ((json_file, "--json"), (predictions, "--predictions"))
+        )
+        examples = read_data_topic(topic, bootstrap, config, reader) if topic else read_data_file(data or "-", reader)
+        plan = Plan(data or f"topic {topic}", pairs_of(label_map or ()), task, resamples, seed)
+        results = evaluate_all(candidates, examples, plan)
+        if tree_file is not None:
+            tree_file.write(json.dumps(as_tree(results), indent=2) + "\n")
+        if lines_file is not None:
+            lines_file.writelines(line for one in results.models for line in prediction_lines(one))
+    show(results)
+    missed = [(one.candidate.name, text) for one in results.models for text in failed(limits, one.measured)]
+    if missed:
+        raise EvaluationError("; ".join(f"{name}: {text}" if len(candidates) > 1 else text for name, text in missed))

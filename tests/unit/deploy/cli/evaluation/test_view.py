@@ -1,0 +1,78 @@
+"""The tables of an evaluation, in 80 columns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labelstream.deploy.cli.evaluation.candidates import Candidate
+from labelstream.deploy.cli.evaluation.results import Evaluated, Results
+from labelstream.deploy.cli.evaluation.view import show
+from labelstream.workers.evaluation.comparison import compare
+from labelstream.workers.evaluation.examples import Duplicates
+from labelstream.workers.evaluation.metrics.measure import measure
+from labelstream.workers.evaluation.predictions import Predictions
+from tests.support.evaluated import multi_label, regression, single_label
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def results(*models: Predictions) -> Results:
+    places = [f"d.csv:{i + 2}" for i in range(len(models[0]))]
+    evaluated = [
+        Evaluated(Candidate(f"m{i}", "m", {}), "rev", "float32", "cpu", one, measure(one, resamples=20), places)
+        for i, one in enumerate(models)
+    ]
+    others = [compare(models[0], other) for other in models[1:]]
+    return Results("d.csv", [], Duplicates(0, 0, 0), evaluated, others)
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        single_label(),
+        single_label(labels=tuple(f"a rather long label {i}" for i in range(6))),
+        multi_label(),
+        regression(),
+    ],
+    ids=["3-labels", "6-long-labels", "multi", "numbers"],
+)
+def test_tables_fit_80_columns(predictions: Predictions, capsys: pytest.CaptureFixture[str]) -> None:
+    show(results(predictions))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[:2] == ["m0, revision rev, float32 on cpu", "300 texts of d.csv"]
+
+
+def test_many_labels_show_the_worst_and_what_is_confused(capsys: pytest.CaptureFixture[str]) -> None:
+    predictions = single_label(n=900, labels=tuple(f"l{i:02d}" for i in range(30)))
+    show(results(predictions))
+    text = capsys.readouterr().out
+    assert "the 20 of 30 labels with the lowest F1; --json has all" in text
+    assert "the 10 most frequent confusions; --json has all" in text
+    assert "true \\ predicted" not in text
+
+
+def test_comparison_names_models_by_letters(capsys: pytest.CaptureFixture[str]) -> None:
+    first = single_label()
+    second = replace(first, scores=np.roll(first.scores, 1, axis=1))
+    show(results(first, second, first))
+    text = capsys.readouterr().out
+    assert "A: m0, revision rev, float32 on cpu\nB: m1" in text
+    assert "A and B differ for 300 of 300 texts" in text
+    assert "the first 10; --json has all 300" in text
+    assert "A and C differ for 0 of 300 texts" in text
+    assert "A alone is right for 0, C alone for 0; McNemar's exact test: p = 1" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_foreign_text_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    first = single_label(n=5)
+    first = replace(first, texts=[("so\x1b[31m", None)] * 5)
+    show(results(first, replace(first, scores=np.roll(first.scores, 1, axis=1))))
+    text = capsys.readouterr().out
+    assert "\\x1b[31m" in text
+    assert "\x1b[31m" not in text

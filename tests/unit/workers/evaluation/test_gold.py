@@ -1,0 +1,100 @@
+"""Labels of the data become indexes of the model's labels, or an error that shows both."""
+
+from typing import Any
+
+import pytest
+
+from labelstream.workers.errors import EvaluationError
+from labelstream.workers.evaluation.examples import Examples
+from labelstream.workers.evaluation.gold import gold_of
+from labelstream.workers.evaluation.predictions import Kind
+
+LABELS = ("NEGATIVE", "POSITIVE")
+
+
+def examples(*gold: Any) -> Examples:
+    return Examples([("t", None)] * len(gold), gold, [f"f.csv:{i + 2}" for i in range(len(gold))])
+
+
+def gold(
+    *values: Any, kind: Kind = Kind.SINGLE_LABEL, labels: tuple[str, ...] = LABELS, label_map: Any = None
+) -> list[Any]:
+    return gold_of(examples(*values), kind, labels, label_map).tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (("POSITIVE", "negative", " Positive "), [1, 0, 1]),
+        ((1, 0, "1", "0"), [1, 0, 1, 0]),
+        ((1.0, 0.0), [1, 0]),
+        ((True, False), [1, 0]),
+    ],
+    ids=["names", "numbers", "floats", "bools"],
+)
+def test_labels_by_name_or_number(values: tuple[Any, ...], wanted: list[int]) -> None:
+    assert gold(*values) == wanted
+
+
+def test_name_precedes_number() -> None:
+    assert gold("1", "0", labels=("1", "0")) == [0, 1]
+
+
+def test_exact_name_precedes_name_in_another_case() -> None:
+    assert gold("a", "A", labels=("A", "a")) == [1, 0]
+    with pytest.raises(EvaluationError, match="unknown label 'aB'"):
+        gold("AB", "aB", labels=("AB", "ab"))
+
+
+def test_label_map_precedes_names() -> None:
+    assert gold("pos", 5, 1, label_map={"pos": "POSITIVE", "5": "POSITIVE", "1": "NEGATIVE"}) == [1, 1, 0]
+    with pytest.raises(EvaluationError, match=r"^--label-map: 'GOOD' is no label of the model; it has NEGATIVE, POS"):
+        gold("pos", label_map={"pos": "GOOD"})
+
+
+def test_no_common_label_shows_both_sets() -> None:
+    with pytest.raises(EvaluationError) as refused:
+        gold("good", "bad", "good")
+    assert str(refused.value) == (
+        "no label of the data is one of the model; the data has good, bad; the model has NEGATIVE, POSITIVE; "
+        "add --label-map good=NEGATIVE, or --label-field"
+    )
+
+
+@pytest.mark.parametrize("value", ["neutral", 2, -1, 0.5, "²"])
+def test_unknown_label_is_named(value: Any) -> None:
+    with pytest.raises(EvaluationError, match=rf"^unknown label '{value}'; the data has 1, {value}; the model has NEG"):
+        gold(1, value)
+
+
+def test_long_lists_of_labels_are_cut() -> None:
+    with pytest.raises(EvaluationError, match=r"the model has l0, .*, l9 and 20 more"):
+        gold("none", labels=tuple(f"l{i}" for i in range(30)))
+
+
+def test_list_for_exclusive_labels_is_refused() -> None:
+    with pytest.raises(EvaluationError, match=r"1 of 2 texts have a list of labels.*problem_type=multi_label"):
+        gold(1, ["POSITIVE"])
+
+
+def test_multi_label_takes_lists_names_and_numbers() -> None:
+    found = gold(["a", "c"], [], "b", [0, 1], kind=Kind.MULTI_LABEL, labels=("a", "b", "c"))
+    wanted = [[True, False, True], [False] * 3, [False, True, False], [True, True, False]]
+    assert found == wanted
+    with pytest.raises(EvaluationError, match=r"^unknown label 'd'; the data has a, d; the model has a, b; "):
+        gold(["a", "d"], kind=Kind.MULTI_LABEL, labels=("a", "b"))
+
+
+def test_single_independent_label_takes_yes_and_no() -> None:
+    found = gold(1, "0", True, "toxic", [], kind=Kind.MULTI_LABEL, labels=("toxic",))
+    assert found == [[True], [False], [True], [True], [False]]
+
+
+def test_regression_takes_finite_numbers() -> None:
+    assert gold("2.5", 3, kind=Kind.REGRESSION, labels=("score",)) == [2.5, 3.0]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(float("nan"), "nan"), ("NaN", "'NaN'"), ("x", "'x'"), ([1], "a list")])
+def test_target_that_is_no_finite_number_is_named(value: Any, shown: str) -> None:
+    with pytest.raises(EvaluationError, match=rf"^f.csv:3: the target {shown} is not a finite number; correct or"):
+        gold(1, value, kind=Kind.REGRESSION, labels=("score",))

@@ -1,0 +1,127 @@
+"""Turns the labels of a data set into indexes of a model's labels, by name, number or a map."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelstream.workers.errors import EvaluationError
+from labelstream.workers.evaluation.examples import Examples
+from labelstream.workers.evaluation.predictions import Kind
+
+_SHOWN = 10  # labels in an error
+_ABSENT, _PRESENT = ("0", "false", "no"), ("1", "true", "yes")
+
+
+def gold_of(
+    examples: Examples, kind: Kind, labels: Sequence[str], label_map: Mapping[str, str] | None = None
+) -> NDArray[Any]:
+    """The array `Predictions.gold` of `examples` for a model with `labels`.
+
+    A label is one of `label_map` (the data's name -> the model's), else a name of the model in any case, else the
+    number of one. A model with a single independent label also takes 0 and 1.
+
+    Raises EvaluationError, which shows both sets of labels, or the place of a target that is no finite number.
+    """
+    if kind is Kind.REGRESSION:
+        return np.array([_number(*one) for one in zip(examples.gold, examples.places, strict=True)], np.float64)
+    _check_map(label_map or {}, labels)
+    names = _Names(labels, label_map or {})
+    if kind is Kind.SINGLE_LABEL:
+        found = [None if isinstance(value, list) else names.index(value) for value in examples.gold]
+        _check(found, examples.gold, labels)
+        return np.array(found, np.int64)
+    return _multi_label(examples.gold, names, labels)
+
+
+class _Names:
+    """Finds the index of a label. Names are compared exactly first, then in any case."""
+
+    def __init__(self, labels: Sequence[str], label_map: Mapping[str, str]) -> None:
+        self._map, self._count = label_map, len(labels)
+        folded = Counter(label.casefold() for label in labels)
+        self._exact = {label: i for i, label in enumerate(labels)}
+        self._in_any_case = {label.casefold(): i for i, label in enumerate(labels) if folded[label.casefold()] == 1}
+
+    def index(self, value: Any) -> int | None:
+        name = text_of(value)
+        name = self._map.get(name, name)
+        found = self._exact.get(name, self._in_any_case.get(name.casefold()))
+        if found is not None:
+            return found
+        if isinstance(value, bool):
+            name = str(int(value))
+        number = int(name) if name.isascii() and name.isdigit() else self._count
+        return number if number < self._count else None
+
+
+def text_of(value: Any) -> str:
+    """A label as text: `1` also for 1.0, which tables with gaps make of whole numbers."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _multi_label(values: Sequence[Any], names: _Names, labels: Sequence[str]) -> NDArray[np.bool_]:
+    gold = np.zeros((len(values), len(labels)), np.bool_)
+    unknown: list[Any] = []
+    for row, value in enumerate(values):
+        if len(labels) == 1 and not isinstance(value, list) and text_of(value).casefold() in _ABSENT + _PRESENT:
+            gold[row, 0] = text_of(value).casefold() in _PRESENT
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            index = names.index(one)
+            if index is None:
+                unknown.append(one)
+            else:
+                gold[row, index] = True
+    if unknown:
+        _refuse(unknown, [one for value in values for one in (value if isinstance(value, list) else [value])], labels)
+    return gold
+
+
+def _check(found: Sequence[int | None], values: Sequence[Any], labels: Sequence[str]) -> None:
+    lists = sum(isinstance(value, list) for value in values)
+    if lists:
+        raise EvaluationError(
+            f"{lists} of {len(values)} texts have a list of labels, and the model's labels exclude each other; give a "
+            "model with independent labels, or set problem_type=multi_label_classification"
+        )
+    unknown = [value for value, index in zip(values, found, strict=True) if index is None]
+    if unknown:
+        _refuse(unknown, values, labels)
+
+
+def _refuse(unknown: Sequence[Any], values: Iterable[Any], labels: Sequence[str]) -> None:
+    have = list(dict.fromkeys(map(text_of, values)))
+    names = list(dict.fromkeys(map(text_of, unknown)))
+    what = "no label of the data is one of the model" if len(names) == len(have) else f"unknown label {names[0]!r}"
+    raise EvaluationError(
+        f"{what}; the data has {_listed(have)}; the model has {_listed(labels)}; "
+        f"add --label-map {names[0]}={labels[0]}, or --label-field"
+    )
+
+
+def _check_map(label_map: Mapping[str, str], labels: Sequence[str]) -> None:
+    wrong = next((name for name in label_map.values() if name not in labels), None)
+    if wrong is not None:
+        raise EvaluationError(f"--label-map: {wrong!r} is no label of the model; it has {_listed(labels)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _number(value: Any, place: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        shown = "a list" if isinstance(value, list | dict) else repr(value)
+        raise EvaluationError(f"{place}: the target {shown} is not a finite number; correct or remove the row")
+    return number
