@@ -1,0 +1,1 @@
+"""Measures the HTTP gateway beside textbook servers, and beside a backlog of the stream."""
