@@ -8,7 +8,7 @@ PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
 .PHONY: help demo test lint unit coverage test-pythons dist integration integration-long bench bench-http bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
-	test-helm test-monitoring test-machine test-docs test-clients test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
+	test-helm test-monitoring test-page chromium test-machine test-docs test-clients test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
 	hostile soak helm-tools helm-docs docs pictures reference kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
@@ -25,7 +25,7 @@ help:
 	@echo "  make schemas            schemas/json"
 	@echo "  make reference          the generated parts of docs/reference"
 	@echo "  make docs               the documentation as a site in build/docs"
-	@echo "  make pictures           docs/demo.svg and status.svg from real runs, speed.svg"
+	@echo "  make pictures           docs/demo.svg, status.svg, page.png and speed.svg"
 	@echo "  make dashboard          the Grafana dashboard"
 	@echo "  make helm-docs          the chart's README"
 	@echo "  make lock               the newest versions of all packages, with hashes"
@@ -44,6 +44,7 @@ help:
 	@echo "  make test-docs          the commands of the documentation, and \`apply\`"
 	@echo "  make test-clients       KServe's client and Schemathesis ask the gateway"
 	@echo "  make test-machine       a run beside other users and dead proxies"
+	@echo "  make test-page          the page in a real Chromium, checked by axe-core"
 	@echo "  make test-monitoring    metrics, alerts and spans on a real Prometheus"
 	@echo "  make test-helm          the chart through Helm and KubeRay's code"
 	@echo "  make test-deploy-files  Dockerfile, compose files and systemd unit"
@@ -244,6 +245,19 @@ test-clients: venv .tools/kserve/.stamp .tools/schemathesis/.stamp
 	$(PYTHON) -m uv pip install -q --python .tools/schemathesis/bin/python schemathesis==4.32.5
 	@touch $@
 
+# The page in a real Chromium, with axe-core. Screenshots stay in build/page.
+test-page: venv chromium .tools/axe/.stamp
+	$(PYTHON) -m pytest tests/page
+
+chromium:
+	@command -v chromedriver > /dev/null || { test $$(id -u) = 0 && apt-get update -qq && apt-get install -y -qq chromium chromium-driver; } \
+		|| { echo "the tests need Chromium: apt-get install chromium chromium-driver" >&2; exit 1; }
+
+.tools/axe/.stamp:
+	@command -v npm > /dev/null || { echo "npm fetches axe-core: apt-get install npm" >&2; exit 1; }
+	npm install --silent --no-save --prefix .tools/axe axe-core@4.14.1
+	@touch $@
+
 # A real Prometheus scrapes a real run.
 test-monitoring: venv kafka-jars prometheus
 	$(PYTHON) -m pytest tests/monitoring
@@ -312,11 +326,12 @@ docs: reference
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build -q --strict -f docs/mkdocs.yml
 	@echo "build/docs/index.html is built; with search: $(PYTHON) -m http.server -b 127.0.0.1 -d build/docs"
 
-# The demo and `labelstream status` run for it. The bars are of the first table in docs/benchmarks.md.
-pictures: venv
+# The demo, `labelstream status` and the page run for it. The bars are of the first table in docs/benchmarks.md.
+pictures: venv chromium
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m tests.docs.pictures.recording docs/demo.svg \
 		"labelstream demo --messages 200" --first "^labelstream demo" --last "messages came back"
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m tests.docs.pictures.status docs/status.svg
+	$(PYTHON) -m tests.docs.pictures.page docs/page.png
 	$(PYTHON) -m tests.docs.pictures.speed docs/speed.svg
 
 helm-docs: helm-tools

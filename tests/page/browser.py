@@ -13,7 +13,7 @@ import httpx2
 from tests.support.streams import wait_until
 
 START_S, ANSWER_S = 60.0, 60.0
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
 
 
 class Browser:
@@ -52,12 +52,6 @@ class Browser:
         self.devtools("Emulation.setEmulatedMedia", features=[scheme])
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.devtools("Emulation.setDeviceMetricsOverride", **size)
-
-    def offline(self, is_offline: bool) -> None:
-        """Cut the network off, or restore it."""
-        self.devtools("Network.enable")
-        limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        self.devtools("Network.emulateNetworkConditions", offline=is_offline, **limits)
 
     def screenshot(self, path: Path) -> None:
         """Write the whole page to `path`, a PNG."""

@@ -18,6 +18,7 @@ class FakeSource:
     def __init__(self) -> None:
         self.asked = 0
         self.error: Exception | None = None
+        self.pipelines = True
         self.report: dict[str, Any] = pipeline_report(
             results_out=5,
             dead_letters={"empty_text": 2},
@@ -42,17 +43,19 @@ class FakeSource:
         if self.error is not None:
             raise self.error
         status: Any = {
-            "pipelines": {"p": {"r1": self.report}},
+            "pipelines": {"p": {"r1": self.report}} if self.pipelines else {},
             "models": {"m": {"r2": model_report()}},
             "scaling": {"backlog": {}, "warnings": {}, "targets": {"model-m": 3}, "reasons": {}},
-            "recent": {"p": self.recent},
+            "recent": {"p": self.recent} if self.pipelines else {},
         }
         return status
 
 
-def fake_feed(max_requests: int = 256) -> tuple[Feed, FakeSource]:
+def fake_feed(max_requests: int = 256, model: str = "m") -> tuple[Feed, FakeSource]:
+    """`model`: what the box sends texts to."""
     source = FakeSource()
-    return Feed(source, ABOUT, max_requests), source
+    about = {**ABOUT, "models": [{"name": model, "task": "text-classification"}]}
+    return Feed(source, about, max_requests), source
 
 
 def read_events(text: str) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from labelstream.workers.histogram import Histogram
-from labelstream.workers.stream.recent_results import RecentResults
+from labelstream.workers.stream.delivery.recent_results import RecentResults
 from labelstream.workers.stream.report import Histograms, PartitionCounts, Percentiles, StreamCounts
 
 LATENCY_SAMPLES, LATENCIES_KEPT_S = 2_000, 60.0

@@ -11,8 +11,8 @@ from functools import partial
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import Fenced, LabelstreamError
 from labelstream.workers.settings import Settings
+from labelstream.workers.stream.delivery.recent_results import RecentResults
 from labelstream.workers.stream.pipeline import Pipeline
-from labelstream.workers.stream.recent_results import RecentResults
 from labelstream.workers.stream.report import State, WorkerReport
 from labelstream.workers.stream.run_factory import CLOSE_MS, Run, RunFactory
 from labelstream.workers.stream.stats import Stats

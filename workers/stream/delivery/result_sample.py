@@ -37,5 +37,6 @@ def _sample(item: Item, answer: Prediction, with_texts: bool, now: float) -> Rec
         "abstained": answer.abstained,
     }
     if with_texts and item.message is not None:
-        sample["text"] = item.message.text[:TEXT_CHARS]
+        text = item.message.text
+        sample["text"] = text if len(text) <= TEXT_CHARS else text[: TEXT_CHARS - 1] + "…"
     return sample

@@ -96,5 +96,11 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
+// A page that the browser keeps for the button Back must not hold its connection.
+window.addEventListener("pagehide", () => stream?.close());
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted && stream?.closed) start();
+});
+
 if (needsToken && !token()) askForToken("");
 else start();

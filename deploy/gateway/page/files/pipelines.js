@@ -1,6 +1,6 @@
 // One section for each pipeline: numbers, reasons, charts.
 
-import { shares, throughput } from "./charts.js";
+import { period, shares, throughput } from "./charts.js";
 import { element, marked, milliseconds, plural, seconds, whole, write } from "./format.js";
 import { Numbers } from "./numbers.js";
 
@@ -43,11 +43,11 @@ class Section {
 
   draw(windows) {
     const [top, line] = throughput(windows, this.name);
-    const title = `Results per second, 5 minutes, at most ${whole(top)}`;
+    const title = `Results per second, ${period(windows)}, at most ${whole(top)}`;
     const rates = element("div", { class: "chart" }, element("h3", {}, title), line);
     const models = new Set(windows.flatMap((one) => Object.keys(one.pipelines[this.name]?.labels ?? {})));
     const charts = [...models].sort().map((model) => {
-      const name = models.size > 1 ? `Labels of ${model}, 5 minutes` : "Shares of labels, 5 minutes";
+      const name = models.size > 1 ? `Labels of ${model}, ${period(windows)}` : `Shares of labels, ${period(windows)}`;
       return element("div", { class: "chart" }, element("h3", {}, name), ...shares(windows, this.name, model, this.palette));
     });
     this.charts.replaceChildren(rates, ...charts);

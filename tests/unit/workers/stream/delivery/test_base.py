@@ -5,9 +5,9 @@ from typing import Any
 
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.delivery.base import account
+from labelstream.workers.stream.delivery.recent_results import RecentResults
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch
-from labelstream.workers.stream.recent_results import RecentResults
 from labelstream.workers.stream.stats import Stages, Stats, Tally
 from tests.support.pipeline_bench import A
 

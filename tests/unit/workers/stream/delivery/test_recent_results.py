@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labelstream.workers.stream.recent_results import EVERY_S, KEPT, RecentResults
+from labelstream.workers.stream.delivery.recent_results import EVERY_S, KEPT, RecentResults
 from tests.support.clock import Clock
 
 SAMPLE: Any = {"place": "in:0:1"}
