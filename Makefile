@@ -61,7 +61,7 @@ help:
 	@echo
 	@echo "Benchmarks:"
 	@echo "  make bench              topic to topic, beside the engine alone; JSON="
-	@echo "  make bench-http         HTTP beside textbook servers and beside a backlog; JSON="
+	@echo "  make bench-http         HTTP beside textbook servers and a backlog; JSON="
 	@echo "  make bench-scaling      throughput with 1 to 16 replicas; PER_GPU= JSON="
 	@echo "  make bench-startup      how long commands take to start; BESIDE= JSON="
 	@echo "  make simulate           the autoscaling on recorded arrivals; SEEDS=1 PLOT="
