@@ -6,28 +6,17 @@ records.
 
 import logging
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
-from labelstream.workers.classifier import Embedding, MaskFill, Prediction
 from labelstream.workers.errors import RecordRefused
-from labelstream.workers.records.routes import RouteRule
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import MIN_LETTER_BYTES, TopicLimits
-from labelstream.workers.stream.codec.encode import (
-    RECORD_OVERHEAD,
-    ProducerRecord,
-    own_headers,
-    result_headers,
-    value_encoder,
-    with_texts,
-)
+from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, ProducerRecord, with_texts
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.codec.text_list import TextAnswers
 from labelstream.workers.stream.codec.timestamps import is_valid
 from labelstream.workers.stream.log_throttle import LogThrottle
 from labelstream.workers.stream.micro_batch import Item, MicroBatch, Outcome
@@ -41,13 +30,13 @@ from labelstream.workers.stream.producer.produced_batch import (
 )
 from labelstream.workers.stream.producer.producers import Producer
 from labelstream.workers.stream.producer.refusal_isolation import ACK_TIMEOUT_S, RefusalIsolation
+from labelstream.workers.stream.producer.result_encoder import ResultEncoder
 from labelstream.workers.stream.producer.send_errors import stream_error
 from labelstream.workers.stream.producer.send_window import MAX_BYTES
 from labelstream.workers.stream.producer.topic_rules import TopicRules
 from labelstream.workers.stream.stats import DROPPED, by_reason
 
 logger = logging.getLogger(__name__)
-_RESULTS = (Prediction, MaskFill, Embedding, TextAnswers)
 
 
 class ResultSink:
@@ -63,12 +52,9 @@ class ResultSink:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._settings, self._producer, self._clock = name, settings, producer, clock
-        self._encode, self._route = value_encoder(name, settings), settings.route
-        self._matches = _matches_any if settings.fields.is_list else RouteRule.matches
+        self._encoder = ResultEncoder(name, settings)
         self._texts_for_review = settings.output_shape == "result" and settings.include_text == "review"
         self._review_bytes = limits.review
-        self._cloudevents = settings.headers == "cloudevents"
-        self._same_partition = settings.output_partition == "same"
         self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
         self._rules = TopicRules(name, settings, limits)
         self._dead_letters = DeadLetterBuilder(name, settings, limits.dead_letter, self._rules)
@@ -91,18 +77,19 @@ class ResultSink:
         items of revoked partitions: the next owner repeats them. Raises `InferenceError` if a call failed as a whole,
         `StreamError` if the producer cannot take a record.
         """
-        # Encoding all values before sending any takes 10% less CPU than alternating, because of the CPU caches.
-        answers = batch.resolve()
-        values = batch.values or self._encoded(batch.items, answers)
         self.isolation.begin(batch)
+        answers = batch.resolve()
+        # Encoding all values before sending any takes 10% less CPU than alternating, because of the CPU caches.
+        values = batch.values or self._encoder.values(batch.items, answers)
         batch, rest, values = self._fitting(batch, values, room)
         produced = ProducedBatch(batch, rest, self._clock)
         self._producer.announce(len(values))
         try:
-            self._send(produced, values)
+            self._send(produced, answers[: len(values)], values)
         except RecordRefused as error:
             produced.cut_short(error)
-        self.isolation.end(whole=rest is None)
+        if self.isolation.active:
+            self.isolation.end(whole=rest is None)
         if produced.first_dead:
             counts = by_reason(produced.tally.dead_letters)
             for reason, first in produced.first_dead.items():
@@ -130,52 +117,26 @@ class ResultSink:
             extra={"topic": topic, "partition": partition, "offset": offset, "reason": reason},
         )
 
-    def _send(self, produced: ProducedBatch, values: list[bytes | None]) -> None:
-        batch, tally, now_ms = produced.batch, produced.tally, time.time() * 1000
+    def _send(self, produced: ProducedBatch, answers: Sequence[Outcome | None], values: list[bytes | None]) -> None:
+        now_ms = time.time() * 1000
         results: dict[str, list[tuple[Item, ProducerRecord]]] = {}
-        for item, answer, value in zip(batch.items, batch.resolve(), values, strict=True):
+        for item, answer, value in zip(produced.batch.items, answers, values, strict=True):
             if item.progress.revoked:
                 continue
             if answer is None and not item.passes:
-                tally.skipped[item.progress.name, item.skipped] += 1
+                produced.tally.skipped[item.progress.name, item.skipped] += 1
                 continue
             if answer is not None and value is None:
                 rejection = rejection_of(answer, item.model)
             else:
-                result = self._outgoing(item, answer, value)
-                target = self._target(answer)
-                rejection = self._send_result(produced, item, answer, result, target)
-                if rejection is None and target is not None:
-                    sent = self._placed(target, self._rules.with_valid_timestamp(result), item)
-                    results.setdefault(target, []).append((item, sent))
-                    self._count_retimed(produced, item, sent)
+                rejection = self._send_result(produced, item, answer, value, results)
             if rejection is not None:
                 self._send_dead_letter(produced, item, rejection)
             if is_valid(item.record.timestamp, now_ms):
-                tally.latencies_ms.append(now_ms - item.record.timestamp)
+                produced.tally.latencies_ms.append(now_ms - item.record.timestamp)
         if not self.isolation.active:
             for topic, records in results.items():
                 self._send_all(produced, topic, records)
-
-    def _target(self, answer: Any) -> str | None:
-        """The topic that gets the result; None if a rule drops the result. Records that pass go to the output."""
-        if self._route and answer is not None:
-            for rule in self._route:
-                if self._matches(rule, answer):
-                    return rule.topic
-        return self._settings.output
-
-    def _encoded(self, items: list[Item], answers: list[Outcome | None]) -> list[bytes | None]:
-        """The encoded result of each item with an answer; None for other items and revoked partitions."""
-        encode, now = self._encode, datetime.now(UTC)
-        return [
-            encode(item.record, item.message, item.model, answer, now)
-            if isinstance(answer, _RESULTS) and item.message is not None and not item.progress.revoked
-            else item.record.value
-            if item.passes
-            else None
-            for item, answer in zip(items, answers, strict=True)
-        ]
 
     def _fitting(
         self, batch: MicroBatch, values: list[bytes | None], room: int
@@ -199,35 +160,34 @@ class ResultSink:
                 return count
         return len(values)
 
-    def _outgoing(self, item: Item, answer: Any, value: bytes | None) -> ProducerRecord:
-        record = item.record
-        headers = []
-        if answer is None:  # passes
-            headers = own_headers(record)
-        elif record.headers or self._cloudevents:
-            kind = f"{answer.task}.answers" if type(answer) is TextAnswers else answer.task
-            headers = result_headers(self._settings.headers, self._name, record, kind)
-        return ProducerRecord(
-            value,
-            record.key,
-            headers,
-            record.partition if self._same_partition else None,
-            record.timestamp if self._input_timestamp else None,
-        )
-
     def _send_result(
-        self, produced: ProducedBatch, item: Item, answer: Any, result: ProducerRecord, target: str | None
+        self,
+        produced: ProducedBatch,
+        item: Item,
+        answer: Any,
+        value: bytes | None,
+        results: dict[str, list[tuple[Item, ProducerRecord]]],
     ) -> Rejection | None:
-        """Count the result, after sending it to the review topic if it abstained. A rejection if a topic refuses it."""
+        """Add the result to `results` of its topic and count the result. A rejection if a topic refuses it.
+
+        An abstention goes to the review topic first. While isolating, the result is sent here.
+        """
+        result, target = self._encoder.record(item, answer, value)
         review = self._settings.review if answer is not None and answer.abstained else None
         rejection = self._rules.obstacle(item, result, target, review)
         if rejection is None and (review is not None or self.isolation.active):
             rejection = self._send_alone(produced, item, answer, result, target, review)
-        if rejection is None:
-            produced.count_result(item, answer, is_dropped=target is None)
-            if self._route and answer is not None:
-                produced.tally.routed[DROPPED if target is None else target] += 1
-        return rejection
+        if rejection is not None:
+            return rejection
+        if target is not None:
+            sent = self._destinations.in_order(target, self._rules.with_valid_timestamp(result), item.record)
+            results.setdefault(target, []).append((item, sent))
+            if self._input_timestamp and sent.timestamp_ms is None:
+                self._count_retimed(produced, item)
+        produced.count_result(item, answer, is_dropped=target is None)
+        if self._settings.route and answer is not None:
+            produced.tally.routed[DROPPED if target is None else target] += 1
+        return None
 
     def _send_alone(
         self,
@@ -256,9 +216,7 @@ class ResultSink:
         whole = copy._replace(value=with_texts(result.value, item.message, answer))
         return whole if whole.size() <= self._review_bytes else copy
 
-    def _count_retimed(self, produced: ProducedBatch, item: Item, result: ProducerRecord) -> None:
-        if not self._input_timestamp or result.timestamp_ms is not None:
-            return
+    def _count_retimed(self, produced: ProducedBatch, item: Item) -> None:
         produced.tally.retimed += 1
         if not self._said_retimed:
             self._said_retimed = True
@@ -283,10 +241,7 @@ class ResultSink:
         raise DeadLetterRefused(self._dead_letters.why_none(item), produced, item)
 
     def _send_one(self, produced: ProducedBatch, topic: str, record: ProducerRecord, item: Item) -> bool:
-        return self.isolation.send(produced, topic, self._placed(topic, record, item), item)
-
-    def _placed(self, topic: str, record: ProducerRecord, item: Item) -> ProducerRecord:
-        return self._destinations.in_order(topic, record, item.record)
+        return self.isolation.send(produced, topic, self._destinations.in_order(topic, record, item.record), item)
 
     def _send_all(self, produced: ProducedBatch, topic: str, results: list[tuple[Item, ProducerRecord]]) -> None:
         try:
@@ -294,10 +249,6 @@ class ResultSink:
         except KafkaError as error:
             raise stream_error(f"topic {topic} cannot be written", error) from error
         produced.expect(topic, [item for item, _ in results], acks, sum(result.size() for _, result in results))
-
-
-def _matches_any(rule: RouteRule, answer: TextAnswers) -> bool:
-    return any(map(rule.matches, answer.answered()))
 
 
 def _size(record: ConsumerRecord, value: bytes | None) -> int:

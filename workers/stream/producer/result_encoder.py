@@ -1,0 +1,64 @@
+"""Encodes the results of a micro-batch as output records, and chooses the topic of each."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from labelstream.workers.classifier import Embedding, MaskFill, Prediction
+from labelstream.workers.records.routes import RouteRule
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.codec.encode import ProducerRecord, own_headers, result_headers, value_encoder
+from labelstream.workers.stream.codec.text_list import TextAnswers
+from labelstream.workers.stream.micro_batch import Item, Outcome
+
+_RESULTS = (Prediction, MaskFill, Embedding, TextAnswers)
+
+
+class ResultEncoder:
+    """Of one pipeline, whose name is `name`."""
+
+    def __init__(self, name: str, settings: PipelineSettings) -> None:
+        self._name, self._settings = name, settings
+        self._encode, self._route = value_encoder(name, settings), settings.route
+        self._matches = _matches_any if settings.fields.is_list else RouteRule.matches
+        self._same_partition = settings.output_partition == "same"
+        self._input_timestamp = settings.output_timestamp == "input"
+
+    def values(self, items: list[Item], answers: list[Outcome | None]) -> list[bytes | None]:
+        """The encoded result of each item with an answer; None for other items and revoked partitions."""
+        encode, now = self._encode, datetime.now(UTC)
+        return [
+            encode(item.record, item.message, item.model, answer, now)
+            if isinstance(answer, _RESULTS) and item.message is not None and not item.progress.revoked
+            else item.record.value
+            if item.passes
+            else None
+            for item, answer in zip(items, answers, strict=True)
+        ]
+
+    def record(self, item: Item, answer: Any, value: bytes | None) -> tuple[ProducerRecord, str | None]:
+        """The output record with `value`, and its topic; None if a rule drops the result. Records that pass go to the
+        output.
+        """
+        record = item.record
+        headers = []
+        if answer is None:  # passes
+            headers = own_headers(record)
+        elif record.headers or self._settings.headers == "cloudevents":
+            kind = f"{answer.task}.answers" if type(answer) is TextAnswers else answer.task
+            headers = result_headers(self._settings.headers, self._name, record, kind)
+        result = ProducerRecord(
+            value,
+            record.key,
+            headers,
+            record.partition if self._same_partition else None,
+            record.timestamp if self._input_timestamp else None,
+        )
+        if self._route and answer is not None:
+            for rule in self._route:
+                if self._matches(rule, answer):
+                    return result, rule.topic
+        return result, self._settings.output
+
+
+def _matches_any(rule: RouteRule, answer: TextAnswers) -> bool:
+    return any(map(rule.matches, answer.answered()))
