@@ -26,8 +26,8 @@ from labelstream.workers.stream.flow_control.failure_window import FailureRateWi
 from labelstream.workers.stream.flow_control.poll_budget import ByteBudget, PollBudget
 from labelstream.workers.stream.flow_control.poll_timer import BUSY_WAIT_S, PollTimer
 from labelstream.workers.stream.in_flight import InFlight
-from labelstream.workers.stream.monitor import PipelineMonitor
 from labelstream.workers.stream.stats import Stats
+from labelstream.workers.stream.supervision.pipeline_monitor import PipelineMonitor
 
 POLL_MS = 100
 FIRST_IN_FLIGHT = 4  # with `auto`, until the number of replicas is known

@@ -8,8 +8,8 @@ from kafka.structs import TopicPartition
 from labelstream.workers.stream.consumer.assignment import partition_name
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
 from labelstream.workers.stream.consumer.source import RecordSource
-from labelstream.workers.stream.monitor import PipelineMonitor
 from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
+from labelstream.workers.stream.supervision.pipeline_monitor import PipelineMonitor
 from labelstream.workers.stream.supervision.stall_detector import StallDetector
 
 INTERVAL_S = 0.5
