@@ -43,10 +43,11 @@ class FakeTransactions:
     def ready(self) -> bool:
         return True
 
-    def commit(self, offsets: Any, membership: Any) -> Any:
+    def commit(self, offsets: Any, membership: Any, wake: Callable[[], None]) -> Any:
         self._bench.source.commits.append(offsets)
         outcome: Future[None] = Future()
         outcome.set_result(None)
+        wake()
         return outcome
 
     def committed(self) -> None: ...
