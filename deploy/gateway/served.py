@@ -22,7 +22,9 @@ class Model(NamedTuple):
 
 
 class Served(Protocol):
-    """The models of the config. Belongs to the gateway's event loop."""
+    """The models of the config. Belongs to the gateway's event loop. `max_texts`: of one request."""
+
+    max_texts: int
 
     def models(self) -> Sequence[str]:
         """Names of all models, in the order of the config file."""
@@ -135,6 +137,12 @@ class TooManyTexts(RequestRefused):
     """More texts than `http.max_texts`."""
 
     status = 413
+
+    @classmethod
+    def check(cls, count: int, most: int) -> None:
+        """A dialect checks before it makes requests: a body may hold a million texts. Raises TooManyTexts."""
+        if count > most:
+            raise cls(f"{count} texts in one request; send {most} at most")
 
 
 class WrongField(RequestRefused):

@@ -45,6 +45,7 @@ class ServedModels:
         self, models: Mapping[str, ModelSettings], http: HttpSettings, handles: Mapping[str, Any], connect: Connect
     ) -> None:
         self._models, self._http, self._handles, self._connect = models, http, handles, connect
+        self.max_texts = http.max_texts
         self._threads = ThreadPoolExecutor(len(models), "connect")
         self._connections: dict[str, asyncio.Task[_Connected]] = {}
         self._texts, self._waiting = dict.fromkeys(models, 0), dict.fromkeys(models, 0)
@@ -73,8 +74,7 @@ class ServedModels:
     async def answer(self, model: Model, requests: Sequence[Request]) -> list[Answer]:
         """See `Served.answer`."""
         name, count, timeout_s = model.name, len(requests), self._http.timeout_s
-        if count > self._http.max_texts:
-            raise TooManyTexts(f"{count} texts in one request; send {self._http.max_texts} at most")
+        TooManyTexts.check(count, self.max_texts)
         if sum(self._waiting.values()) + count > TEXTS_IN_FLIGHT * self._http.max_texts:
             raise Busy("too many texts are in flight; send the request again later")
         joiner = (await self._connected(name)).joiner

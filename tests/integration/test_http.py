@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.kafka.broker import free_port
+from tests.support.listeners import listeners_of
 from tests.support.models import build
 from tests.support.running_command import RunningCommand
 from tests.support.streams import wait_until
@@ -43,8 +44,13 @@ class Gateway:
         return self._open(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, given))
 
     def get(self, path: str, token: str | None = None) -> int:
+        return self.request("GET", path, token)[0]
+
+    def request(self, method: str, path: str, token: str | None = None) -> tuple[int, Any, Mapping[str, str]]:
+        """Without a body. Status, JSON body and headers."""
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        return self._open(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers))[0]
+        url = f"http://127.0.0.1:{self.port}{path}"
+        return self._open(urllib.request.Request(url, headers=headers, method=method))
 
     def _open(self, request: urllib.request.Request) -> tuple[int, Any, Mapping[str, str]]:
         try:
@@ -97,6 +103,25 @@ def test_token_is_needed_for_all_but_health(gateway: Gateway) -> None:
         assert gateway.get(path, TOKEN) == 200
     assert gateway.get("/-/routes", TOKEN) == 404
     assert gateway.post("/score", {"input_data": ["good"]}, token="other")[0] == 401
+
+
+def test_no_route_answers_without_the_token(gateway: Gateway) -> None:
+    described = gateway.request("GET", "/openapi.json", TOKEN)[1]
+    operations = [(method.upper(), path) for path, methods in described["paths"].items() for method in methods]
+    operations += [("GET", path) for path in ("/docs", "/openapi.json", "/page/events", "/nothing", "/-/routes")]
+    free = {"/", "/health", "/ping", "/v2/health/live", "/v2/health/ready"}
+    for method, path in operations:
+        status, body, _ = gateway.request(method, path.format(model="m", task="text-classification"))
+        if method == "GET" and path in free:
+            assert (status, any(label in str(body) for label in LABELS)) == (200, False), path
+        else:
+            assert status == (404 if path.startswith("/-/") else 401), path
+
+
+def test_all_processes_listen_on_loopback_alone(gateway: Gateway) -> None:
+    found = listeners_of(gateway.run.processes())
+    assert gateway.port in {listener.port for listener in found}
+    assert {listener.host for listener in found} <= {"127.0.0.1", "::1"}
 
 
 def test_large_request_is_413(gateway: Gateway) -> None:

@@ -30,6 +30,8 @@ class EngineServed:
     - `asked`: all requests that reached an engine.
     """
 
+    max_texts = 1_024
+
     def __init__(self, engines: Mapping[str, Engine], default_model: str | None = None) -> None:
         self.engines, self._default_model = engines, default_model
         self.refusal: RequestRefused | None = None

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, model_v
 from pydantic_core import PydanticCustomError
 
 from labelstream.deploy.gateway.envelopes import DialectRouter, path_model
-from labelstream.deploy.gateway.served import RequestRefused, Served
+from labelstream.deploy.gateway.served import RequestRefused, Served, TooManyTexts
 from labelstream.deploy.gateway.shapes import one_of
 from labelstream.deploy.gateway.texts import all_answered, refuse_blank
 from labelstream.workers.classifier import Answered, Prediction, Request
@@ -94,6 +94,7 @@ def router(served: Served) -> DialectRouter:
     ) -> JSONResponse:
         """Classify texts in the shapes of Azure ML's online endpoints."""
         field, texts = body.texts()
+        TooManyTexts.check(len(texts), served.max_texts)
         refuse_blank(texts, field)
         found = await served.model(model or azureml_model_deployment, _TASKS)
         wanted = body.params.wanted()

@@ -76,8 +76,8 @@ class _Asked(NamedTuple):
     model: Model
 
 
-def router(served: Served, max_texts: int = 1_024) -> DialectRouter:
-    """`POST /classify`. `max_texts`: of a request."""
+def router(served: Served) -> DialectRouter:
+    """`POST /classify`."""
     routes = DialectRouter(error_body, RequestError)
 
     @routes.post(
@@ -95,7 +95,7 @@ def router(served: Served, max_texts: int = 1_024) -> DialectRouter:
         if body.lstrip()[:1] != b"[":
             answer = await _one(served, body, model, order, event_id)
         else:
-            answer = await _several(served, _items(body, max_texts), model, order, event_id)
+            answer = await _several(served, _items(body, served.max_texts), model, order, event_id)
         return Response(answer, media_type="application/json")
 
     return routes

@@ -87,7 +87,7 @@ def build_app(
 def routers(served: Served, http: HttpSettings) -> Sequence[DialectRouter]:
     """The routers of all dialects, with their names in metrics."""
     found = {
-        "own": own.router(served, http.max_texts),
+        "own": own.router(served),
         "azure": azure.router(served),
         "huggingface": huggingface.router(served),
         "tei": tei.router(served, Limits(http.max_ongoing_requests, http.max_texts)),

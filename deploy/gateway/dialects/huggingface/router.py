@@ -15,7 +15,7 @@ from labelstream.deploy.gateway.dialects.huggingface.tasks import (
     tasks_of,
 )
 from labelstream.deploy.gateway.envelopes import BY_MODEL, DialectRouter, PlainError, plain_error
-from labelstream.deploy.gateway.served import Model, Served, UnknownPath, shown
+from labelstream.deploy.gateway.served import Model, Served, TooManyTexts, UnknownPath, shown
 from labelstream.deploy.gateway.texts import all_answered, prompt_of, refuse_blank, refuse_labels
 from labelstream.deploy.gateway.truncation import Truncation
 from labelstream.workers.engine.description import TaskName
@@ -57,6 +57,7 @@ def router(served: Served) -> DialectRouter:
 
 async def _answer(served: Served, body: InferenceBody, model: Model, user_agent: str) -> JSONResponse:
     given, in_list = body.chosen, isinstance(body.inputs, list)
+    TooManyTexts.check(len(body.texts), served.max_texts)
     requests = requests_of(body, model.description)
     texts = [request.text for request in requests]
     refuse_blank(texts, "inputs")

@@ -39,6 +39,11 @@ class PredictBody(_Body):
         return isinstance(self.inputs, list) and isinstance(self.inputs[0], list)
 
     @property
+    def count(self) -> int:
+        """Number of texts and pairs."""
+        return len(self.inputs) if self.in_batch else 1
+
+    @property
     def sequences(self) -> list[Sequence]:
         """The texts and pairs, one for a request that is no batch."""
         if isinstance(self.inputs, str):
@@ -60,6 +65,11 @@ class EmbedBody(_Body):
     @property
     def in_batch(self) -> bool:
         return isinstance(self.inputs, list)
+
+    @property
+    def count(self) -> int:
+        """Number of texts."""
+        return len(self.inputs) if self.in_batch else 1
 
     @property
     def sequences(self) -> list[Sequence]:

@@ -10,7 +10,7 @@ from labelstream.deploy.gateway.dialects.tei.errors import EmptyBatch, ErrorResp
 from labelstream.deploy.gateway.dialects.tei.info import DEFAULT_LIMITS, Info, Limits, info_of
 from labelstream.deploy.gateway.dialects.tei.metrics import CONTENT_TYPE, TeiMetrics
 from labelstream.deploy.gateway.envelopes import DialectRouter, path_model
-from labelstream.deploy.gateway.served import Model, NotReady, Served, UnknownModel
+from labelstream.deploy.gateway.served import Model, NotReady, Served, TooManyTexts, UnknownModel
 from labelstream.deploy.gateway.texts import all_answered, prompt_of, refuse_blank
 from labelstream.deploy.gateway.truncation import Truncation
 from labelstream.workers.classifier import Answered, Embedding, Prediction, Request
@@ -40,6 +40,7 @@ def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
     async def predict(body: PredictBody, name: PathModel) -> JSONResponse:
         """Classify a text, a pair of texts, or a batch of both."""
         with metrics.request("predict", body.in_batch):
+            TooManyTexts.check(body.count, served.max_texts)
             model = await served.model(name, [TaskName.TEXT_CLASSIFICATION])
             found = await answers_to("predict", body, model, _predict_requests(body, model.description))
             scores = [_scores(answer) for answer in found if isinstance(answer, Prediction)]
@@ -49,7 +50,8 @@ def router(served: Served, limits: Limits = DEFAULT_LIMITS) -> DialectRouter:
     async def embed(body: EmbedBody, name: PathModel) -> JSONResponse:
         """Embed a text or a list of texts."""
         with metrics.request("embed", body.in_batch):
-            if not body.sequences:
+            TooManyTexts.check(body.count, served.max_texts)
+            if not body.count:
                 raise EmptyBatch("inputs: the list is empty; send at least one text")
             model = await served.model(name, [TaskName.EMBEDDING])
             prompt = prompt_of(model.description, body.prompt_name)

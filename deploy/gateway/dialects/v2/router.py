@@ -22,7 +22,7 @@ from labelstream.deploy.gateway.dialects.v2.bodies import (
 from labelstream.deploy.gateway.dialects.v2.outputs import metadata_of, outputs_of, requested
 from labelstream.deploy.gateway.dialects.v2.tensors import BYTES, Output, read_texts
 from labelstream.deploy.gateway.envelopes import DialectRouter, PlainError, plain_error
-from labelstream.deploy.gateway.served import Model, Served, UnknownModel, WrongField, shown
+from labelstream.deploy.gateway.served import Model, Served, TooManyTexts, UnknownModel, WrongField, shown
 from labelstream.deploy.gateway.texts import all_answered, refuse_blank, refuse_labels
 from labelstream.workers.classifier import Request as TextRequest
 from labelstream.workers.engine.description import TaskName
@@ -95,7 +95,7 @@ def router(served: Served) -> DialectRouter:
         asked = _parse(body)
         found = await _model(served, model, model_version)
         wanted = requested(asked, found.description)
-        shape, requests = _requests(asked, binary, found)
+        shape, requests = _requests(asked, binary, found, served.max_texts)
         answers = all_answered(await served.answer(found, requests), "inputs.text")
         return _response(asked, found, outputs_of(answers, shape, asked.parameters.top_k), wanted)
 
@@ -128,8 +128,8 @@ def _parse(body: bytes) -> InferRequest:
         raise RequestValidationError(error.errors(include_url=False, include_context=False)) from None
 
 
-def _requests(asked: InferRequest, binary: bytes, model: Model) -> tuple[list[int], list[TextRequest]]:
-    """The shape of the texts, and their requests. Raises WrongField."""
+def _requests(asked: InferRequest, binary: bytes, model: Model, max_texts: int) -> tuple[list[int], list[TextRequest]]:
+    """The shape of the texts, and their requests. Raises WrongField and TooManyTexts."""
     tensors = read_texts(asked, binary)
     for index, tensor in enumerate(asked.inputs):
         if tensor.name not in _INPUTS:
@@ -139,6 +139,7 @@ def _requests(asked: InferRequest, binary: bytes, model: Model) -> tuple[list[in
     shape, texts = tensors["text"]
     if not texts or shape not in ([len(texts)], [len(texts), 1]):
         raise WrongField("inputs: the shape of text must be [n] or [n, 1], with n from 1")
+    TooManyTexts.check(len(texts), max_texts)
     refuse_blank(texts, "inputs.text")
     pair_shape, pairs = tensors.get("text_pair", (shape, [None] * len(texts)))
     if pair_shape != shape:

@@ -13,12 +13,13 @@ from labelstream.workers.settings import HttpSettings
 from tests.support.fake_handle import description
 
 BODY = {"input_data": ["a"]}
+TENSOR = {"name": "text", "datatype": "BYTES", "shape": [3], "data": ["a"] * 3}
 
 
 class FakeServed:
     """One model, `small`, which answers `yes`."""
 
-    is_ready = True
+    is_ready, max_texts = True, 2
 
     def models(self) -> Sequence[str]:
         return ("small",)
@@ -154,3 +155,22 @@ def test_head_is_answered_as_get(gateway: Gateway) -> None:
 def test_health_of_an_unknown_model_is_404(gateway: Gateway) -> None:
     assert gateway.client.get("/models/small/health").status_code == 200
     assert gateway.client.get("/models/nope/health").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/score", {"input_data": ["a"] * 3}),
+        ("/models/small", {"inputs": ["a"] * 3}),
+        ("/predict", {"inputs": [["a"]] * 3}),
+        ("/embed", {"inputs": ["a"] * 3}),
+        (
+            "/v2/models/small/infer",
+            {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [3], "data": ["a"] * 3}]},
+        ),
+    ],
+)
+def test_too_many_texts_are_413_in_each_dialect(gateway: Gateway, path: str, body: Any) -> None:
+    response = gateway.client.post(path, json=body)
+    assert response.status_code == 413
+    assert "3 texts in one request; send 2 at most" in response.text
