@@ -1,6 +1,7 @@
 """Who may send requests: by the headers Host, Origin and Authorization."""
 
 import hmac
+import re
 from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from labelstream.deploy.gateway.server.headers import headers_of
 
 # These paths need neither a token nor an allowed Host: probes send the address of the pod. They name no model.
 HEALTH = frozenset({"/health", "/ping", "/v2/health/live", "/v2/health/ready"})
+_HOST = re.compile(r"(\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^][:@/]+))(:[0-9]*)?")
 # These need no token: their answers hold no data, and a browser cannot send a token with its first request.
 OPEN = HEALTH | {"/"}
 
@@ -51,17 +53,19 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                self._check(scope["method"], scope["path"], headers_of(scope))
+                self._check(scope["method"], scope["path"], headers_of(scope), _hosts(scope))
             except RequestRefused as error:
                 await self._envelopes.response(scope["path"], error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
+    def _check(self, method: str, path: str, headers: Mapping[str, str], hosts: int) -> None:
         """Raises Forbidden or Unauthorized."""
         if path in HEALTH and method in ("GET", "HEAD"):
             return
         host = headers.get("host", "")
+        if hosts > 1:
+            raise Forbidden("the header Host is given several times; send it once")
         if self._hosts is not None and not any(_matches(_name(host), allowed) for allowed in self._hosts):
             raise Forbidden("the header Host is not allowed; add the host's name to http.allowed_hosts")
         origin = headers.get("origin")
@@ -82,11 +86,15 @@ def _host_of(origin: str) -> str | None:
         return None
 
 
+def _hosts(scope: Scope) -> int:
+    """Number of headers Host."""
+    return sum(name.lower() == b"host" for name, _ in scope["headers"])
+
+
 def _name(host: str) -> str:
-    """The value of Host without its port, in lower case."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    """The value of Host without its port, in lower case; empty for a malformed value."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else (found["address"] or found["name"]).lower()
 
 
 def _matches(name: str, allowed: str) -> bool:

@@ -73,11 +73,20 @@ def test_post_to_the_root_needs_the_token() -> None:
         ("evil.example", 403),
         ("localhost.evil.example", 403),
         ("", 403),
+        ("localhost:80:evil.example", 403),
+        ("[::1]evil.example", 403),
+        ("localhost@evil.example", 403),
     ],
 )
 def test_other_host_is_refused_without_a_token(host: str, status: int) -> None:
     hosts = hosts_of("127.0.0.1", (), token=False)
     assert client_of(hosts=hosts).post("/score", headers={"host": host}).status_code == status
+
+
+def test_second_host_is_refused() -> None:
+    hosts = hosts_of("127.0.0.1", (), token=False)
+    headers = [("host", "evil.example"), ("host", "localhost")]
+    assert client_of(hosts=hosts).post("/score", headers=headers).status_code == 403
 
 
 def test_health_takes_any_host() -> None:
