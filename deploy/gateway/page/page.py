@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from labelstream.deploy.gateway.envelopes import DialectRouter, PlainError, plain_error
 from labelstream.deploy.gateway.page.event_stream import EventStream
 from labelstream.deploy.gateway.page.feed import Feed
-from labelstream.deploy.gateway.served import UnknownPath
+from labelstream.deploy.gateway.served import Forbidden, UnknownPath
 
 FILES = Path(__file__).parent / "files"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -57,6 +58,8 @@ class Page:
             raise UnknownPath("no such path; see /docs")
         return Response(self._files[name], media_type=TYPES[Path(name).suffix], headers=HEADERS)
 
-    async def events(self) -> Response:
-        """The live numbers."""
+    async def events(self, request: Request) -> Response:
+        """The live numbers. Raises Forbidden for a web page of another site, which could take all places of viewers."""
+        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            raise Forbidden("another site asks for the page's events; open the gateway's own address in the browser")
         return EventStream(self.feed, self._stopping)

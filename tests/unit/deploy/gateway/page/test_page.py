@@ -103,9 +103,15 @@ def test_events_need_the_token_and_files_do_not() -> None:
         assert events_of(client, 1, authorization="Bearer secret")[0][0] == "about"
 
 
-def test_foreign_origin_gets_no_events() -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "http://page.example"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}],
+    ids=["origin", "cross-site", "same-site"],
+)
+def test_another_site_gets_no_events(headers: dict[str, str]) -> None:
     with opened(Site()) as client:
-        assert client.get("/page/events", headers={"origin": "http://page.example"}).status_code == 403
+        assert client.get("/page/events", headers=headers).status_code == 403
+        assert events_of(client, 1, **{"sec-fetch-site": "same-origin"})[0][0] == "about"
 
 
 def test_viewer_above_the_bound_is_503() -> None:
