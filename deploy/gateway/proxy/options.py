@@ -10,7 +10,6 @@ from labelstream.deploy.gateway.proxy.guard import IMPORT_PATH, VARIABLE
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import HttpSettings
 
-READY_S = 30.0
 # Serve replaces a proxy after three failed checks. A dead proxy fails each at once; a busy one has 10 s for each.
 CHECK_VARIABLE, CHECK_PERIOD_S = "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S", "1"
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from labelstream.workers.evaluation.metrics.measurement import LabelMetrics
 from labelstream.workers.evaluation.metrics.ranking import Ranking
 
-AVERAGES = ("macro", "micro", "weighted")
 Counts = NDArray[np.float64]
 
 
