@@ -1,6 +1,5 @@
 """The report of an evaluation in a real Chromium: no console error, no request, and room on a phone."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +9,10 @@ from labelstream.workers.evaluation.fitting.fit import fit
 from labelstream.workers.evaluation.fitting.targets import Metric, Target
 from labelstream.workers.evaluation.predictions import Kind, Predictions
 from labelstream.workers.evaluation.report.page import Report, report_page
-from tests.page.browser import Browser, browser
+from tests.page.browser import Browser
 from tests.support.made_predictions import made_predictions, made_regression
 
 HOSTILE = "<script>document.title='broken'</script><img src=http://127.0.0.1:1/x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 def of_labels() -> Predictions:

@@ -107,7 +107,7 @@ class ModelOptions(Section):
         ge=MIN_TEMPERATURE,
         le=MAX_TEMPERATURE,
         description="Number that divides the logits before softmax or sigmoid: above 1 lowers high scores, below 1"
-        " raises them; null means 1.",
+        " raises them; null means 1. `labelstream evaluate --calibrate` fits the number.",
     )
     label_names: dict[str, Annotated[str, Field(pattern=r"\S")]] = Field(
         default={},

@@ -29,6 +29,7 @@ _EXAMPLES = {
         "labelstream evaluate labeled.csv --label-field stars --label-map 5=POSITIVE --label-map 1=NEGATIVE",
         "labelstream evaluate labeled.jsonl --compare dtype=bfloat16",
         "labelstream evaluate labeled.jsonl --json eval.json --fail-under f1_macro=0.9",
+        "labelstream evaluate -c labelstream.yaml labeled.jsonl --target precision=0.95 --write-config tuned.yaml",
     ),
     "predict": (
         "labelstream predict 'The room was clean' 'The food was cold'",

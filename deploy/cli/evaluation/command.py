@@ -13,6 +13,14 @@ from labelstream.deploy.cli.evaluation.candidates import compared, first_candida
 from labelstream.deploy.cli.evaluation.data_file import read_data_file
 from labelstream.deploy.cli.evaluation.data_topic import read_data_topic
 from labelstream.deploy.cli.evaluation.fields import ExampleReader, FieldNames
+from labelstream.deploy.cli.evaluation.fitting import (
+    fit_wish,
+    fitted_tree,
+    keys_of,
+    show_fitted,
+    wish_of,
+    written_config,
+)
 from labelstream.deploy.cli.evaluation.limits import failed, limits_of
 from labelstream.deploy.cli.evaluation.options import pairs_of, split_labels, zero_shot_options
 from labelstream.deploy.cli.evaluation.results import as_tree, prediction_lines
@@ -42,6 +50,10 @@ def evaluate(
     compare: given.Compare = None,
     json_file: given.JsonFile = None,
     predictions: given.PredictionsFile = None,
+    calibrate: given.Calibrate = False,
+    target: given.TargetOption = None,
+    write_config: given.WriteConfig = None,
+    report: given.ReportFile = None,
     fail_under: given.FailUnder = None,
     fail_over: given.FailOver = None,
     resamples: given.Resamples = RESAMPLES,
@@ -68,6 +80,9 @@ def evaluate(
     models: Mapping[str, Any] = {} if config is None else load_config(config).models
     first = first_candidate(model, options, models)
     candidates = [first, *(compared(spec, first, options, models) for spec in compare or ())]
+    wish = wish_of(calibrate, target, write_config, len(candidates) > 1)
+    if report is not None and compare:
+        raise ConfigError("--report", "shows one model", "leave out --compare")
     from labelstream.workers.evaluation.metrics.measure import require_packages
 
     require_packages()
@@ -78,18 +93,35 @@ def evaluate(
     reader = ExampleReader(FieldNames(text_field, text_pair_field, label_field), task)
     with stops_on_signals(), ExitStack() as files:
         # Opened before the work, so that a wrong path costs no time, and replaced after it.
-        tree_file, lines_file = (
+        tree_file, lines_file, config_file, report_file = (
             None if path is None else files.enter_context(whole_file(path, option))
-            for path, option in ((json_file, "--json"), (predictions, "--predictions"))
+            for path, option in (
+                (json_file, "--json"),
+                (predictions, "--predictions"),
+                (write_config, "--write-config"),
+                (report, "--report"),
+            )
         )
         examples = read_data_topic(topic, bootstrap, config, reader) if topic else read_data_file(data or "-", reader)
         plan = Plan(data or f"topic {topic}", pairs_of(label_map or ()), task, resamples, seed)
         results = evaluate_all(candidates, examples, plan)
+        show(results)  # also if there are too few texts to fit a value
+        fitted = fit_wish(results.models[0].predictions, wish)
         if tree_file is not None:
-            tree_file.write(json.dumps(as_tree(results), indent=2) + "\n")
+            tree = as_tree(results)
+            if fitted is not None:
+                tree["fitted"] = fitted_tree(fitted, keys_of(fitted, first))
+            tree_file.write(json.dumps(tree, indent=2) + "\n")
         if lines_file is not None:
             lines_file.writelines(line for one in results.models for line in prediction_lines(one))
-    show(results)
+        if config_file is not None and fitted is not None:
+            config_file.write(written_config(fitted, first, config))
+        if report_file is not None:
+            from labelstream.deploy.cli.evaluation.report import report_html
+
+            report_file.write(report_html(results, fitted))
+    if fitted is not None:
+        show_fitted(fitted)
     missed = [(one.candidate.name, text) for one in results.models for text in failed(limits, one.measured)]
     if missed:
         raise EvaluationError("; ".join(f"{name}: {text}" if len(candidates) > 1 else text for name, text in missed))

@@ -89,6 +89,30 @@ PredictionsFile = Annotated[
         help="Write a JSON line per text: true and predicted label, scores, truncated.",
     ),
 ]
+Calibrate = Annotated[
+    bool,
+    typer.Option("--calibrate", help="Fit a temperature on half of the texts, and show its effect on the other half."),
+]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="METRIC=VALUE",
+        help="Choose a threshold per label on half of the texts, and judge it on the other half: precision=0.95, or "
+        "recall, f1 or coverage.",
+    ),
+]
+WriteConfig = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write a config with the fitted temperature and thresholds: that of --config, else the model's section.",
+    ),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.html", help="Write a page with plots: one file, without content from elsewhere."),
+]
 FailUnder = Annotated[
     list[str] | None,
     typer.Option(metavar="METRIC=NUMBER", help="Exit code 1 if the metric is lower. Repeatable."),

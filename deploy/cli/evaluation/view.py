@@ -53,7 +53,7 @@ def _head(results: Results) -> list[str]:
 
 
 def _show_metrics(console: Any, one: Evaluated) -> None:
-    table = _table("metric", ("value", "right"), ("95% interval", "left"))
+    table = table_of("metric", ("value", "right"), ("95% interval", "left"))
     measured = one.measured
     for name, value in measured.values.items():
         bounds = measured.intervals.get(name)
@@ -69,7 +69,7 @@ def _show_labels(console: Any, one: Evaluated) -> None:
         labels = sorted(labels, key=lambda label: label.f1)[:MAX_LABELS]
         console.print(f"the {MAX_LABELS} of {len(one.measured.per_label)} labels with the lowest F1; --json has all")
     numbers = ("precision", "recall", "F1", "ROC AUC", "AP", "texts", "predicted")
-    table = _table("label", *((name, "right") for name in numbers))
+    table = table_of("label", *((name, "right") for name in numbers))
     for label in labels:
         shares = (label.precision, label.recall, label.f1, label.roc_auc, label.average_precision)
         cells = ["-" if share is None else f"{share:.4f}" for share in shares]
@@ -85,7 +85,7 @@ def _show_confusion(console: Any, one: Evaluated) -> None:
         _show_confused(console, one)
         return
     width = max(6, 52 // len(labels) - 2)
-    table = _table("true \\ predicted", *((shorten(escape(label), width), "right") for label in labels))
+    table = table_of("true \\ predicted", *((shorten(escape(label), width), "right") for label in labels))
     for label, row in zip(labels, confusion.tolist(), strict=True):
         table.add_row(_name(label), *(f"{number:,}" for number in row))
     console.print(table)
@@ -103,7 +103,7 @@ def _show_confused(console: Any, one: Evaluated) -> None:
     ]
     pairs.sort(key=lambda pair: -pair[0])
     console.print(f"the {min(len(pairs), MAX_DIFFERENCES)} most frequent confusions; --json has all")
-    table = _table("true", ("predicted", "left"), ("texts", "right"))
+    table = table_of("true", ("predicted", "left"), ("texts", "right"))
     for number, true, predicted in pairs[:MAX_DIFFERENCES]:
         table.add_row(_name(true), _name(predicted), f"{number:,}")
     console.print(table)
@@ -116,7 +116,7 @@ def _remarks(one: Evaluated) -> list[str]:
 
 def _show_comparison(console: Any, results: Results) -> None:
     letters = _letters(results)
-    table = _table("metric", *((letter, "right") for letter in letters))
+    table = table_of("metric", *((letter, "right") for letter in letters))
     for name in dict.fromkeys(name for one in results.models for name in one.measured.values):
         values = [one.measured.values.get(name) for one in results.models]
         table.add_row(name, *("-" if value is None else _number(name, value) for value in values))
@@ -142,7 +142,7 @@ def _show_differences(console: Any, first: Evaluated, other: Evaluated, comparis
     more = len(comparison.differ) - MAX_DIFFERENCES
     if more > 0:
         console.print(f"the first {MAX_DIFFERENCES}; --json has all {len(comparison.differ):,}")
-    table = _table("true", ("A", "left"), (letter, "left"), ("text", "left"))
+    table = table_of("true", ("A", "left"), (letter, "left"), ("text", "left"))
     for one in islice(differences(first, other, comparison), MAX_DIFFERENCES):
         text = one.text if one.text_pair is None else f"{one.text} | {one.text_pair}"
         labels = [shorten(escape(_shown(label)), 14) for label in (one.gold, one.first, one.second)]
@@ -150,7 +150,7 @@ def _show_differences(console: Any, first: Evaluated, other: Evaluated, comparis
     console.print(table)
 
 
-def _table(first: str, *others: tuple[str, Any]) -> Any:
+def table_of(first: str, *others: tuple[str, Any]) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
