@@ -7,7 +7,7 @@ LABELSTREAM := $(PYTHON) -m labelstream.deploy.cli
 PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
-.PHONY: help demo test lint unit coverage test-pythons dist integration integration-long bench bench-http bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
+.PHONY: help demo test lint unit coverage test-pythons dist integration integration-long bench bench-evaluate bench-http bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
 	test-helm test-monitoring test-page chromium test-machine test-docs test-clients test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
 	hostile soak helm-tools helm-docs docs pictures reference kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
@@ -61,6 +61,7 @@ help:
 	@echo
 	@echo "Benchmarks:"
 	@echo "  make bench              topic to topic, beside the engine alone; JSON="
+	@echo "  make bench-evaluate     evaluate beside the engine alone; JSON="
 	@echo "  make bench-http         HTTP beside textbook servers and a backlog; JSON="
 	@echo "  make bench-scaling      throughput with 1 to 16 replicas; PER_GPU= JSON="
 	@echo "  make bench-startup      how long commands take to start; BESIDE= JSON="
@@ -112,6 +113,9 @@ soak: venv kafka-jars
 
 bench: venv kafka-jars
 	$(PYTHON) -m tests.benchmarks.throughput $(if $(JSON),--json "$(JSON)")
+
+bench-evaluate: venv
+	$(PYTHON) -m tests.benchmarks.evaluation $(if $(JSON),--json "$(JSON)")
 
 bench-http: venv
 	$(PYTHON) -m tests.benchmarks.http $(if $(JSON),--json "$(JSON)")
