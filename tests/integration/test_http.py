@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -16,7 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
+from labelstream import Client
 from tests.kafka.broker import free_port
+from tests.support.command import LABELSTREAM, ROOT
 from tests.support.listeners import listeners_of
 from tests.support.models import build
 from tests.support.running_command import RunningCommand
@@ -24,15 +27,16 @@ from tests.support.streams import wait_until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.ray]
 TOKEN = "a-secret-token"
-LABELS = {"NEG", "POS"}
+ENVIRONMENT = {"LABELSTREAM_HTTP__TOKEN": TOKEN}
+LABELS = {"NEGATIVE", "POSITIVE"}
 
 
 class Gateway:
     """A running `labelstream run` with one small model."""
 
     def __init__(self, config: Path, port: int) -> None:
-        self.port = port
-        self.run = RunningCommand("run", "-c", str(config), environment={"LABELSTREAM_HTTP__TOKEN": TOKEN})
+        self.config, self.port = config, port
+        self.run = RunningCommand("run", "-c", str(config), environment=ENVIRONMENT)
         self.run.until("everything runs")
 
     def post(
@@ -162,6 +166,32 @@ def test_requests_beyond_the_bound_are_429(gateway: Gateway) -> None:
     finally:
         for sender in senders:
             sender.close()
+
+
+def test_upgrade_of_the_gateway_loses_no_request(gateway: Gateway) -> None:
+    """The replica with the old settings ends while clients send requests."""
+    tree = yaml.safe_load(gateway.config.read_text())
+    tree["http"]["max_texts"] -= 1
+    gateway.config.write_text(yaml.safe_dump(tree))
+    command, environment = [*LABELSTREAM, "apply", "-c", str(gateway.config)], {**os.environ, **ENVIRONMENT}
+    with (
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as apply,
+        Client(f"http://127.0.0.1:{gateway.port}", token=TOKEN, timeout_s=120) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+
+        def ask(number: int) -> int:
+            answered = 0
+            while apply.poll() is None:
+                answer = client.predict("m", f"good {number} {answered}")
+                assert {one["label"] for one in answer} == LABELS
+                answered += 1
+            return answered
+
+        assert all(pool.map(ask, range(4)))
+        assert apply.stdout is not None
+        assert apply.returncode == 0, apply.stdout.read()
+    assert gateway.post("/score", {"input_data": ["x"] * 20})[0] == 413
 
 
 def test_dead_replica_loses_no_request(gateway: Gateway) -> None:
