@@ -114,6 +114,7 @@ def show(figures: dict[str, Any]) -> None:
         for name, latencies in found["beside_ms"].items():
             table.add_row(f"beside a backlog, {name}", *_both(latencies), str(found["requests"][name]))
         console.print(table)
+        console.print(f"a full forward of the stream takes {found['full_forward_ms']:.0f} ms")
         table = Table("stream", "texts/s", "lowest to highest")
         for name, (median, lowest, highest) in found["stream_texts_per_s"].items():
             table.add_row(name, f"{median:.0f}", f"{lowest:.0f} to {highest:.0f}")

@@ -6,8 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ray import serve
+
 from labelstream.deploy.bench.harness.load_generator import LoadGenerator, traffic
 from labelstream.deploy.bench.measures.timing import percentiles
+from labelstream.deploy.control.reports import ModelReport
+from labelstream.deploy.names import APP, model_deployment
 from tests.benchmarks.http.deployments import LANE, NO_LANE
 from tests.benchmarks.http.load import Loaded, closed_loop, random_arrivals
 from tests.benchmarks.http.system import System
@@ -32,6 +36,7 @@ def measure(system: System, rounds: int, count: int, say: Say) -> dict[str, Any]
     with traffic(kafka, topics, paced=True) as way, traffic(kafka, other_topics, paced=True) as other_way:
         for warm in (way, other_way):
             warm.stream(texts[: count // 4])
+        before = _stats()
         for turn in range(rounds):
             idle += closed_loop(url, bodies, 1, ALONE_S).latencies_ms
             rates["without HTTP"].append(count / way.stream(texts))
@@ -44,8 +49,11 @@ def measure(system: System, rounds: int, count: int, say: Say) -> dict[str, Any]
                     f"{percentiles(loaded.latencies_ms)} ms, stream {count / seconds:.0f} texts/s"
                 )
             say(f"round {turn + 1} of {rounds}: stream without HTTP: {rates['without HTTP'][-1]:.0f} texts/s")
+        after = _stats()
+    slots_per_s = (after["run_slots"] - before["run_slots"]) / (after["busy_s"] - before["busy_s"])
     return {
         "requests_per_s": PER_S,
+        "full_forward_ms": after["max_batch_tokens"] / slots_per_s * 1000,
         "idle_ms": percentiles(idle),
         "beside_ms": {NAMES[model]: percentiles(found) for model, found in beside.items()},
         "requests": {NAMES[model]: len(found) for model, found in beside.items()},
@@ -55,6 +63,12 @@ def measure(system: System, rounds: int, count: int, say: Say) -> dict[str, Any]
             for beside, alone in zip(rates[f"beside HTTP, {NAMES[LANE]}"], rates["without HTTP"], strict=True)
         ),
     }
+
+
+def _stats() -> ModelReport:
+    """The numbers of the replica with the lane."""
+    handle = serve.get_deployment_handle(model_deployment(LANE), APP).options(method_name="stats")
+    return handle.remote().result(timeout_s=30)
 
 
 def _beside(stream: LoadGenerator, texts: list[str], url: str, bodies: list[bytes]) -> tuple[float, Loaded]:
