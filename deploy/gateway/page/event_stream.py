@@ -33,6 +33,9 @@ class EventStream(Response):
         self._feed, self._stopping, self._clock = feed, stopping, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("headers_only"):
+            await super().__call__(scope, receive, send)
+            return
         with self._feed.viewer() as viewer:
             gone = asyncio.ensure_future(_disconnected(receive))
             until = self._clock() + LIFE_S

@@ -114,6 +114,13 @@ def test_another_site_gets_no_events(headers: dict[str, str]) -> None:
         assert events_of(client, 1, **{"sec-fetch-site": "same-origin"})[0][0] == "about"
 
 
+def test_head_of_the_events_ends_at_once() -> None:
+    with opened(Site()) as client:
+        answer = client.head("/page/events")
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"] == "text/event-stream"
+
+
 def test_viewer_above_the_bound_is_503() -> None:
     with opened(Site(max_ongoing_requests=4)) as client, client.stream("GET", "/page/events") as first:
         assert first.status_code == 200
