@@ -44,7 +44,7 @@ help:
 	@echo "  make test-docs          the commands of the documentation, and \`apply\`"
 	@echo "  make test-clients       KServe's client and Schemathesis ask the gateway"
 	@echo "  make test-machine       a run beside other users and dead proxies"
-	@echo "  make test-page          the page in a real Chromium, checked by axe-core"
+	@echo "  make test-page          page and report in a real Chromium, by axe-core"
 	@echo "  make test-monitoring    metrics, alerts and spans on a real Prometheus"
 	@echo "  make test-helm          the chart through Helm and KubeRay's code"
 	@echo "  make test-deploy-files  Dockerfile, compose files and systemd unit"
