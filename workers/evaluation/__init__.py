@@ -1,1 +1,1 @@
-"""Is the model right: predictions of a labeled data set, their metrics and their comparison; no Kafka, no Ray."""
+"""Judges a model on labeled texts: metrics, comparisons, thresholds and reports; no Kafka, no Ray."""

@@ -21,7 +21,7 @@ def test_sample_is_due_every_half_second() -> None:
 def test_ring_keeps_the_newest() -> None:
     recent = RecentResults(True)
     for number in range(KEPT + 3):
-        recent.add([{**SAMPLE, "score": number}])
+        recent.add([SAMPLE | {"score": number}])
     assert [one["score"] for one in recent.latest] == list(range(3, KEPT + 3))
 
 
