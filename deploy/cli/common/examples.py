@@ -26,10 +26,10 @@ _EXAMPLES = {
     ),
     "evaluate": (
         "labelstream evaluate -m owner/name labeled.jsonl",
-        "labelstream evaluate labeled.csv --label-field stars --label-map 5=POSITIVE --label-map 1=NEGATIVE",
+        "labelstream evaluate labeled.csv --label-map good=POSITIVE",
         "labelstream evaluate labeled.jsonl --compare dtype=bfloat16",
-        "labelstream evaluate labeled.jsonl --json eval.json --fail-under f1_macro=0.9",
-        "labelstream evaluate -c labelstream.yaml labeled.jsonl --target precision=0.95 --write-config tuned.yaml",
+        "labelstream evaluate labeled.jsonl --fail-under f1_macro=0.9",
+        "labelstream evaluate a.csv --target precision=0.9 --write-config b.yaml",
     ),
     "predict": (
         "labelstream predict 'The room was clean' 'The food was cold'",
