@@ -88,10 +88,11 @@ coverage: venv
 # Tests with Kafka only mostly wait, so two run at once. Tests with Ray run alone.
 integration: venv kafka-jars kcat
 	$(PYTHON) -m pytest tests/integration -m "not ray and not long" -n 2 --dist loadfile
-	$(PYTHON) -m pytest tests/integration -m ray
+	$(PYTHON) -m pytest tests/integration -m "ray and not long"
 
 integration-long: venv kafka-jars kcat
-	$(PYTHON) -m pytest tests/integration -m long -n 2 --dist loadfile
+	$(PYTHON) -m pytest tests/integration -m "long and not ray" -n 2 --dist loadfile
+	$(PYTHON) -m pytest tests/integration -m "long and ray"
 
 # hypothesis draws whole inputs. atheris mutates bytes, guided by covered lines: 10,000 to 40,000 inputs a second, where
 # hypothesis makes some hundred.

@@ -27,7 +27,7 @@ from tests.support.models import TEXTS, build
 from tests.support.running_command import RunningCommand
 from tests.support.streams import Topics, committed, produce, read_letters, read_results, wait_until
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.ray]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.ray, pytest.mark.long]
 Message = dict[str, Any]
 COUNT = 200  # texts for each model
 WORDS = (*" ".join(TEXTS).split(), "日本語", "नमस्ते", "مرحبا", "👩🏽‍🚀", "e\u0301", "\u200d", "ﬁ", "Ω", "\u00a0", "\x07")
