@@ -73,7 +73,7 @@ def _show_labels(console: Any, one: Evaluated) -> None:
     for label in labels:
         shares = (label.precision, label.recall, label.f1, label.roc_auc, label.average_precision)
         cells = ["-" if share is None else f"{share:.4f}" for share in shares]
-        table.add_row(_name(label.label), *cells, f"{label.texts:,}", f"{label.predicted:,}")
+        table.add_row(first_cell(label.label), *cells, f"{label.texts:,}", f"{label.predicted:,}")
     console.print(table)
 
 
@@ -87,7 +87,7 @@ def _show_confusion(console: Any, one: Evaluated) -> None:
     width = max(6, 52 // len(labels) - 2)
     table = table_of("true \\ predicted", *((shorten(escape(label), width), "right") for label in labels))
     for label, row in zip(labels, confusion.tolist(), strict=True):
-        table.add_row(_name(label), *(f"{number:,}" for number in row))
+        table.add_row(first_cell(label), *(f"{number:,}" for number in row))
     console.print(table)
 
 
@@ -105,7 +105,7 @@ def _show_confused(console: Any, one: Evaluated) -> None:
     console.print(f"the {min(len(pairs), MAX_DIFFERENCES)} most frequent confusions; --json has all")
     table = table_of("true", ("predicted", "left"), ("texts", "right"))
     for number, true, predicted in pairs[:MAX_DIFFERENCES]:
-        table.add_row(_name(true), _name(predicted), f"{number:,}")
+        table.add_row(first_cell(true), first_cell(predicted), f"{number:,}")
     console.print(table)
 
 
@@ -151,11 +151,15 @@ def _show_differences(console: Any, first: Evaluated, other: Evaluated, comparis
 
 
 def table_of(first: str, *others: tuple[str, Any]) -> Any:
+    """A table in which only the first column gets narrower where the terminal is, because cut numbers mislead.
+
+    The cells of the first column are of `first_cell`, or short.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    table.add_column(first, no_wrap=True)
+    table.add_column(first)
     for name, justify in others:
         table.add_column(name, no_wrap=True, justify=justify)
     return table
@@ -165,8 +169,11 @@ def _letters(results: Results) -> list[str]:
     return [chr(ord("A") + i) for i in range(len(results.models))]
 
 
-def _name(label: str) -> str:
-    return shorten(escape(label), _LABEL_WIDTH)
+def first_cell(label: str, width: int = _LABEL_WIDTH) -> Any:
+    """A label in at most `width` characters, on one line."""
+    from rich.text import Text
+
+    return Text(shorten(escape(label), width), no_wrap=True, overflow="ellipsis")
 
 
 def _shown(label: object) -> str:

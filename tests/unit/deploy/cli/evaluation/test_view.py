@@ -1,9 +1,11 @@
 """The tables of an evaluation, in 80 columns."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from labelstream.deploy.cli.evaluation.candidates import Candidate
 from labelstream.deploy.cli.evaluation.results import Evaluated, Results
@@ -45,6 +47,20 @@ def test_tables_fit_80_columns(predictions: Predictions, capsys: pytest.CaptureF
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[:2] == ["m0, revision rev, float32 on cpu", "300 texts of d.csv"]
+
+
+@pytest.mark.parametrize(
+    "label", ["a rather long label of the model", "ein-" * 8, "名" * 20], ids=["words", "word", "wide"]
+)
+def test_long_labels_cut_no_number(label: str, capsys: pytest.CaptureFixture[str]) -> None:
+    predictions = single_label(n=12_000, labels=(label, "b", "c"))
+    show(results(predictions))
+    text = capsys.readouterr().out
+    assert max(map(cell_len, text.splitlines())) <= 80
+    one = measure(predictions, resamples=0).per_label[0]
+    shares = (one.precision, one.recall, one.f1, one.roc_auc, one.average_precision)
+    numbers = r"\s+".join([*(f"{share:.4f}" for share in shares), f"{one.texts:,}", f"{one.predicted:,}"])
+    assert re.search(rf"{label[:3]}\S.*…\s+{numbers} *$", text, re.MULTILINE)
 
 
 def test_many_labels_show_the_worst_and_what_is_confused(capsys: pytest.CaptureFixture[str]) -> None:
