@@ -1,6 +1,7 @@
 """Turns the labels of a data set into indexes of a model's labels, by name, number or a map."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -24,7 +25,8 @@ def gold_of(
     A label is one of `label_map` (the data's name -> the model's), else a name of the model in any case, else the
     number of one. A model with a single independent label also takes 0 and 1.
 
-    Raises EvaluationError, which shows both sets of labels, or the place of a target that is no finite number.
+    Raises EvaluationError, which shows both sets of labels, or the place of a target that is no finite number, or two
+    labels that a number may mean.
     """
     if kind is Kind.REGRESSION:
         return np.array([_number(*one) for one in zip(examples.gold, examples.places, strict=True)], np.float64)
@@ -33,15 +35,18 @@ def gold_of(
     if kind is Kind.SINGLE_LABEL:
         found = [None if isinstance(value, list) else names.index(value) for value in examples.gold]
         _check(found, examples.gold, labels)
-        return np.array(found, np.int64)
-    return _multi_label(examples.gold, names, labels)
+    else:
+        found = _multi_label(examples.gold, names, labels)
+    names.check_numbers()
+    return np.array(found, np.bool_ if kind is Kind.MULTI_LABEL else np.int64)
 
 
 class _Names:
     """Finds the index of a label. Names are compared exactly first, then in any case."""
 
     def __init__(self, labels: Sequence[str], label_map: Mapping[str, str]) -> None:
-        self._map, self._count = label_map, len(labels)
+        self._map, self._labels = label_map, labels
+        self._numbers: set[int] = set()  # labels found by their number
         folded = Counter(label.casefold() for label in labels)
         self._exact = {label: i for i, label in enumerate(labels)}
         self._in_any_case = {label.casefold(): i for i, label in enumerate(labels) if folded[label.casefold()] == 1}
@@ -54,8 +59,21 @@ class _Names:
             return found
         if isinstance(value, bool):
             name = str(int(value))
-        number = int(name) if name.isascii() and name.isdigit() else self._count
-        return number if number < self._count else None
+        number = int(name) if name.isascii() and name.isdigit() else len(self._labels)
+        if number >= len(self._labels):
+            return None
+        self._numbers.add(number)
+        return number
+
+    def check_numbers(self) -> None:
+        """Raises EvaluationError if the numbers also are those in the names of other labels, as 1 in `1 star`."""
+        named = {int(digits): label for label in reversed(self._labels) for digits in re.findall(r"[0-9]+", label)}
+        other = next((n for n in sorted(self._numbers) if named.get(n, "") != self._labels[n]), None)
+        if other is not None and self._numbers <= named.keys():
+            raise EvaluationError(
+                f"the label {other} may be {named[other]!r} by its name or {self._labels[other]!r} by its number; name "
+                f"each label with --label-map, such as --label-map '{other}={named[other]}'"
+            )
 
 
 def text_of(value: Any) -> str:

@@ -40,6 +40,26 @@ def test_name_precedes_number() -> None:
     assert gold("1", "0", labels=("1", "0")) == [0, 1]
 
 
+STARS = ("1 star", "2 stars", "3 stars")
+
+
+@pytest.mark.parametrize(("values", "kind"), [((1, "2"), Kind.SINGLE_LABEL), (([1], []), Kind.MULTI_LABEL)])
+def test_number_in_the_name_of_another_label_is_refused(values: tuple[Any, ...], kind: Kind) -> None:
+    with pytest.raises(EvaluationError) as refused:
+        gold(*values, kind=kind, labels=STARS)
+    assert str(refused.value) == (
+        "the label 1 may be '1 star' by its name or '2 stars' by its number; name each label with --label-map, such as "
+        "--label-map '1=1 star'"
+    )
+    assert gold(1, "2", labels=STARS, label_map={"1": "1 star", "2": "2 stars"}) == [0, 1]
+
+
+def test_number_that_means_one_label_only_is_taken() -> None:
+    assert gold(0, 1, 2, labels=STARS) == [0, 1, 2]  # no star has 0
+    assert gold(0, 1, labels=("LABEL_0", "LABEL_1")) == [0, 1]
+    assert gold(0, 1, labels=("covid-19", "flu")) == [0, 1]
+
+
 def test_exact_name_precedes_name_in_another_case() -> None:
     assert gold("a", "A", labels=("A", "a")) == [1, 0]
     with pytest.raises(EvaluationError, match="unknown label 'aB'"):
