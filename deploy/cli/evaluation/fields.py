@@ -78,11 +78,11 @@ class ExampleReader:
     def _chosen(self, place: str, row: Mapping[str, Any]) -> tuple[str, str | None, str]:
         names = self._names
         for text, pair, label in self._task.fields if self._task is not None and names == FieldNames() else ():
-            if all(_at(row, field) is not None for field in (text, pair, label) if field):
+            if all(_has(row, field) for field in (text, pair, label) if field):
                 return text, pair, label
         text, label = names.text or TEXT, names.label or LABEL
         for field, option in ((text, "--text-field"), (names.pair, "--text-pair-field"), (label, "--label-field")):
-            if field is not None and _at(row, field) is None:
+            if field is not None and not _has(row, field):
                 have = [*map(str, row)]
                 more = f" and {len(have) - _SHOWN} more" if len(have) > _SHOWN else ""
                 shown = escape(", ".join(have[:_SHOWN])) + more
@@ -98,6 +98,14 @@ def _at(row: Mapping[str, Any], path: str | None) -> Any:
 
     found = lookup(row, path)
     return None if type(found) is Nothing else found
+
+
+def _has(row: Mapping[str, Any], path: str) -> bool:
+    """Whether there is a field at a dotted path. Its value, or the object that would hold the field, may be null."""
+    from labelstream.workers.stream.codec.fields.lookup import MISSING, Nothing, lookup  # pydantic
+
+    found = lookup(row, path)
+    return type(found) is not Nothing or (found.actual is not MISSING and found.is_absent)
 
 
 def _gold(value: Any) -> Any:

@@ -50,6 +50,25 @@ def test_glue_data_sets_have_their_own_fields(task: str, row: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
+    ("names", "glue", "first"),
+    [
+        (FieldNames(None, "pair"), "", {"text": "a", "pair": None, "label": 1}),
+        (FieldNames("a.text", "a.b.pair", "a.label"), "", {"a": {"text": "a", "b": None, "label": 1}}),
+        (FieldNames(), "rte", {"sentence1": "a", "sentence2": None, "label": 1}),
+    ],
+    ids=["pair", "path", "glue"],
+)
+def test_null_pair_of_the_first_row_is_no_pair(names: FieldNames, glue: str, first: dict[str, Any]) -> None:
+    found = read(first, names=names, glue=glue)
+    assert (found.texts, found.gold) == ([("a", None)], [1])
+
+
+def test_null_label_of_the_first_row_is_named() -> None:
+    with pytest.raises(EvaluationError, match=r"no label at label; correct or remove the row"):
+        read({"text": "a", "label": None})
+
+
+@pytest.mark.parametrize(
     ("names", "said"),
     [
         (FieldNames(), r"no field 'text'; the row has body, stars; name the field with --text-field"),
