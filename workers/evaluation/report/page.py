@@ -1,5 +1,6 @@
 """The whole page: sections about metrics, mistakes, calibration, scores and thresholds."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -17,6 +18,8 @@ from labelstream.workers.evaluation.report.thresholds_section import thresholds_
 
 # The page loads nothing and runs nothing, whatever a text or a label contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # which HTML does not allow
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def report_page(report: Report) -> str:
     title = f"{report.predictions.model} on {report.data}"
     facts = "".join(f"<li>{escape(fact)}</li>\n" for fact in report.facts)
     sections = "\n".join(section for section in (_metrics(report), *_sections(report)) if section)
-    return (
+    page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -49,6 +52,7 @@ def report_page(report: Report) -> str:
         f"<body>\n<header>\n<h1>{escape(title)}</h1>\n<ul>\n{facts}</ul>\n</header>\n<main>\n{sections}\n</main>\n"
         "</body>\n</html>\n"
     )
+    return _CONTROLS.sub("\ufffd", page)
 
 
 def _metrics(report: Report) -> str:

@@ -107,10 +107,10 @@ def precision_recall_plot(predictions: Predictions, labels: Sequence[int], name:
             has, scores = has_label(predictions, label), predictions.scores[:, label]
             precision, recall, _ = precision_recall_curve(has, scores)
             average = average_precision_score(has, scores)
-            shown = f"{shortened(predictions.labels[label])} ({average:.3f})"
+            shown = f"{average:.3f} {shortened(predictions.labels[label])}"  # matplotlib hides names that start with _
             axis.step(recall, precision, where="post", color=SERIES[i], linestyle=DASHES[i], label=shown, linewidth=1.6)
         axis.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-        axis.legend(loc="lower left", title="label (average precision)", title_fontsize=9, alignment="left")
+        axis.legend(loc="lower left", title="average precision, label", title_fontsize=9, alignment="left")
         names = ", ".join(predictions.labels[label] for label in labels)
         return svg_of(figure, name, f"Precision against recall: {names}")
 

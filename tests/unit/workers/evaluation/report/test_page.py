@@ -73,6 +73,15 @@ def test_texts_and_labels_are_escaped(kind: Kind) -> None:
     assert {tag for tag, _ in checked.found}.isdisjoint({"script", "img"})
 
 
+def test_control_characters_are_replaced() -> None:
+    made = made_predictions()
+    made = replace(made, labels=("a\x1b[31m", "b", "c"), texts=[("x\x00y\nz", None)] * len(made))
+    page = report_page(Report(made, "d"))
+    assert "a\ufffd[31m" in page
+    assert "x\ufffdy\nz" in page
+    assert not re.search(r"[\x00\x1b]", page)
+
+
 def test_parts_have_names_for_screen_readers() -> None:
     made = made_predictions(n=1_500, k=8)
     checked = Checked(report_page(Report(made, "data", fitted=fit(made, True, Target(Metric.COVERAGE, 0.9)))))

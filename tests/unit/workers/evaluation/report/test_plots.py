@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -47,9 +48,14 @@ def test_plots_name_what_they_show() -> None:
 
 def test_dollars_in_a_label_are_no_formula() -> None:
     made = replace(made_predictions(), labels=("$x", "costs $5 and $6", r"\frac"))
-    assert "costs $5 and $6 (" in precision_recall_plot(made, [0, 1, 2], "p")
+    assert " costs $5 and $6<" in precision_recall_plot(made, [0, 1, 2], "p")
 
 
 def test_long_labels_are_shortened() -> None:
     assert shortened("a\n b") == "a b"
     assert shortened("x" * 40) == "x" * 27 + "…"
+
+
+def test_curve_of_a_label_with_an_underscore_is_named() -> None:
+    made = replace(made_predictions(), labels=("_a", "b"))
+    assert re.search(r">0\.\d{3} _a<", precision_recall_plot(made, [0, 1], "p"))

@@ -1,5 +1,6 @@
 import re
 import sys
+import warnings
 
 import pytest
 
@@ -50,3 +51,12 @@ def test_missing_matplotlib_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(StartError, match=r"matplotlib is missing; pip install 'labelstream\[evaluate\]'"):
         drawn("one")
+
+
+def test_character_without_a_glyph_gives_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with plotting() as figure_of:
+            figure = figure_of()
+            figure.subplots().set_xlabel("\U000e0001 \u4e2d")
+            assert "\u4e2d" in svg_of(figure, "f", "t")
