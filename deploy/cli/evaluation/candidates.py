@@ -10,11 +10,12 @@ DEMO = "the demo's small sentiment model"
 
 
 class Candidate(NamedTuple):
-    """`name`: as the user named it. `options`: of `Engine.load`."""
+    """`name`: as the user named it. `options`: of `Engine.load`. `given`: those of them from the command line."""
 
     name: str
     source: str
     options: Mapping[str, Any]
+    given: Mapping[str, Any] = {}
 
 
 def first_candidate(model: str | None, options: Mapping[str, Any], models: Mapping[str, Any]) -> Candidate:
@@ -23,7 +24,7 @@ def first_candidate(model: str | None, options: Mapping[str, Any], models: Mappi
         raise ConfigError("--model", "is missing", f"name one of the config's models: {', '.join(models)}")
     name = next(iter(models), "") if model is None else model
     found = _of_config(name, models) if name in models else Candidate(name or DEMO, name or str(DEMO_MODEL), {})
-    return found._replace(options={**found.options, **options})
+    return found._replace(options={**found.options, **options}, given=options)
 
 
 def compared(spec: str, first: Candidate, options: Mapping[str, Any], models: Mapping[str, Any]) -> Candidate:

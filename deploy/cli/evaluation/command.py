@@ -22,7 +22,7 @@ from labelstream.deploy.cli.evaluation.fitting import (
     written_config,
 )
 from labelstream.deploy.cli.evaluation.limits import failed, limits_of
-from labelstream.deploy.cli.evaluation.options import pairs_of, split_labels, zero_shot_options
+from labelstream.deploy.cli.evaluation.options import check_outputs, pairs_of, split_labels, zero_shot_options
 from labelstream.deploy.cli.evaluation.results import as_tree, prediction_lines
 from labelstream.deploy.cli.evaluation.view import show
 from labelstream.deploy.cli.models.answer_texts import Labels, Template
@@ -80,9 +80,16 @@ def evaluate(
     models: Mapping[str, Any] = {} if config is None else load_config(config).models
     first = first_candidate(model, options, models)
     candidates = [first, *(compared(spec, first, options, models) for spec in compare or ())]
-    wish = wish_of(calibrate, target, write_config, len(candidates) > 1)
+    wish = wish_of(calibrate, target, write_config, len(candidates) > 1, first.options)
     if report is not None and compare:
         raise ConfigError("--report", "shows one model", "leave out --compare")
+    outputs = (
+        (json_file, "--json"),
+        (predictions, "--predictions"),
+        (write_config, "--write-config"),
+        (report, "--report"),
+    )
+    check_outputs(outputs, data)
     from labelstream.workers.evaluation.metrics.measure import require_packages
 
     require_packages()
@@ -94,13 +101,7 @@ def evaluate(
     with stops_on_signals(), ExitStack() as files:
         # Opened before the work, so that a wrong path costs no time, and replaced after it.
         tree_file, lines_file, config_file, report_file = (
-            None if path is None else files.enter_context(whole_file(path, option))
-            for path, option in (
-                (json_file, "--json"),
-                (predictions, "--predictions"),
-                (write_config, "--write-config"),
-                (report, "--report"),
-            )
+            None if path is None else files.enter_context(whole_file(path, option)) for path, option in outputs
         )
         examples = read_data_topic(topic, bootstrap, config, reader) if topic else read_data_file(data or "-", reader)
         plan = Plan(data or f"topic {topic}", pairs_of(label_map or ()), task, resamples, seed)

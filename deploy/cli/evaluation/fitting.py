@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labelstream.deploy.cli.common.console import escape, out, shorten
+from labelstream.deploy.cli.common.console import escape, out
 from labelstream.workers.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,13 +29,19 @@ class Wish(NamedTuple):
         return self.calibrate or self.target is not None
 
 
-def wish_of(calibrate: bool, target: str | None, write_config: Path | None, several: bool) -> Wish:
-    """`several`: whether more than one model is evaluated. Raises ConfigError."""
+def wish_of(
+    calibrate: bool, target: str | None, write_config: Path | None, several: bool, options: Mapping[str, Any]
+) -> Wish:
+    """`several`: whether more than one model is evaluated. `options`: of the model. Raises ConfigError."""
     from labelstream.workers.evaluation.fitting.targets import parse_target
 
     wish = Wish(calibrate, None if target is None else parse_target(target))
     if write_config is not None and not wish.is_any:
         raise ConfigError("--write-config", "has nothing to write", "add --calibrate or --target")
+    older = next((key for key in ("thresholds", "threshold") if options.get(key)), None)
+    if write_config is not None and target is None and older is not None:
+        problem = f"{older} of the model belongs to another temperature"
+        raise ConfigError("--write-config", problem, "add --target to choose new thresholds")
     if wish.is_any and several:
         raise ConfigError("--calibrate" if calibrate else "--target", "is for one model", "leave out --compare")
     return wish
@@ -50,7 +56,7 @@ def fit_wish(predictions: "Predictions", wish: Wish) -> "Fitted | None":
 
 def show_fitted(fitted: "Fitted") -> None:
     """Print what was fitted, and its figures on the judged half."""
-    from labelstream.deploy.cli.evaluation.view import table_of
+    from labelstream.deploy.cli.evaluation.view import first_cell, table_of
 
     console = out()
     for line in _sentences(fitted):
@@ -62,7 +68,7 @@ def show_fitted(fitted: "Fitted") -> None:
     for chosen, found in zip(fitted.thresholds, fitted.outcome.labels, strict=True):
         shares = (found.precision.share, found.recall.share, found.f1, found.coverage.share)
         table.add_row(
-            shorten(escape(found.label), _LABEL_WIDTH),
+            first_cell(found.label, _LABEL_WIDTH),
             "-" if chosen.threshold is None else f"{chosen.threshold:g}",
             f"{found.precision.total:,}",
             *("-" if share is None else f"{share:.4f}" for share in shares),
@@ -113,15 +119,15 @@ def written_config(fitted: "Fitted", candidate: "Candidate", config: Path | None
     models = tree.setdefault("models", {})
     comments = comments_of(fitted, candidate.name)
     if config is not None and candidate.name in models:
-        section = models[candidate.name]
+        section, kept = models[candidate.name], candidate.given
     else:
-        source = candidate.source
-        used = {key: value for key, value in candidate.options.items() if key in ModelOptions.model_fields}
-        options = ModelOptions(**used).model_dump(mode="json", include=set(used))
+        source, kept = candidate.source, candidate.options
         path = Path(source)
-        section = models[model_key(source)] = {"source": str(path.absolute()) if path.exists() else source, **options}
+        section = models[model_key(source)] = {"source": str(path.absolute()) if path.exists() else source}
         if config is None:
             comments.append("Add kafka and pipelines, or copy the keys of the model into your config.")
+    used = {key: value for key, value in candidate.options.items() if key in ModelOptions.model_fields}
+    section |= ModelOptions(**used).model_dump(mode="json", include=used.keys() & kept.keys())
     for older in ("threshold", "thresholds") if fitted.target is not None else ():
         section.pop(older, None)
     section |= keys

@@ -151,5 +151,22 @@ def pairs_of(label_map: Sequence[str]) -> dict[str, str]:
         ours, equals, theirs = (part.strip() for part in pair.rpartition("="))
         if "" in (ours, equals, theirs):
             raise ConfigError("--label-map", f"{pair!r} is not DATA=MODEL", "for example pos=POSITIVE")
-        found[ours] = theirs
+        if found.setdefault(ours, theirs) != theirs:
+            raise ConfigError(
+                "--label-map", f"{ours!r} has two labels of the model", "give each label of the data once"
+            )
     return found
+
+
+def check_outputs(outputs: Sequence[tuple[Path | None, str]], data: str | None) -> None:
+    """Raises ConfigError naming the option if one file would replace another one, or the labeled texts.
+
+    `outputs`: path and option. Devices and pipes, such as /dev/null, may be shared.
+    """
+    used = {} if data is None else {Path(data).resolve(): "DATA"}
+    for path, option in outputs:
+        if path is None or (path.exists() and not path.is_file()):
+            continue
+        other = used.setdefault(path.resolve(), option)
+        if other != option:
+            raise ConfigError(option, f"{path} is the file of {other} as well", "give another file")

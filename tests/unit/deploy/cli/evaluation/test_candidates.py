@@ -26,7 +26,7 @@ def test_default_is_the_demo_model_or_the_config_s_only_one() -> None:
 def test_model_of_the_config_brings_the_options_of_its_engine() -> None:
     found = first_candidate("sentiment", {"dtype": "bfloat16"}, MODELS)
     options = {"long_text": "windows", "max_batch_tokens": 64, "dtype": "bfloat16"}
-    assert found == Candidate("sentiment", "owner/name", options)
+    assert found == Candidate("sentiment", "owner/name", options, {"dtype": "bfloat16"})
 
 
 def test_source_that_the_config_does_not_name() -> None:

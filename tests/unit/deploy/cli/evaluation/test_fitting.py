@@ -86,6 +86,12 @@ def test_options_that_do_not_fit_are_refused(run: Run, options: tuple[str, ...],
     fails(run("evaluate", "data.jsonl", *options), 2, said)
 
 
+@pytest.mark.parametrize("key", ["threshold=0.7", "thresholds={POSITIVE: 0.7}"])
+def test_thresholds_of_another_temperature_are_refused(run: Run, key: str) -> None:
+    said = f"--write-config: {key.partition('=')[0]} of the model belongs to another temperature; add --target"
+    fails(run("evaluate", "data.jsonl", "--calibrate", "--write-config", "x", "--set", key), 2, said)
+
+
 def test_temperature_joins_the_models_own() -> None:
     fitted = fit(made_predictions(n=1_000), True, None)
     assert fitted.temperature is not None
@@ -104,6 +110,16 @@ def test_section_of_a_model_has_its_options_and_no_older_thresholds() -> None:
         "thresholds": fitted.by_label,
     }
     assert ModelSettings(**section).threshold is None
+
+
+def test_section_of_a_config_keeps_the_options_of_the_command_line(write_config: Callable[..., str]) -> None:
+    config = Path(write_config(source=str(DEMO_MODEL)))
+    given = {"max_length": 8, "dtype": "float32"}
+    candidate = Candidate("sentiment", str(DEMO_MODEL), {"threshold": 0.3, **given}, given)
+    fitted = fit(made_predictions(n=1_000), False, Target(Metric.COVERAGE, 0.8))
+    written = yaml.safe_load(written_config(fitted, candidate, config))["models"]["sentiment"]
+    own = read_config_file(config)["models"]["sentiment"]
+    assert written == {**own, **given, "thresholds": fitted.by_label}
 
 
 @pytest.mark.parametrize(
