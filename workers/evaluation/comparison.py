@@ -24,7 +24,7 @@ class Comparison(NamedTuple):
 
 
 def compare(first: Predictions, second: Predictions) -> Comparison:
-    """Both predictions are of the same texts, in the same order. Labels are compared by name.
+    """Both predictions are of the same texts, in the same order. Labels are compared by name, in any case.
 
     A regression has no labels: the models differ in a text if their numbers differ by more than 1e-6.
     """
@@ -33,7 +33,8 @@ def compare(first: Predictions, second: Predictions) -> Comparison:
     if Kind.REGRESSION in (first.kind, second.kind):
         differ = np.flatnonzero(abs(first.scores - second.scores) > 1e-6) if first.kind is second.kind else ()
         return Comparison(np.array(differ, np.int64), 0, 0, None)
-    labels = [predicted_labels(one) for one in (first, second)]
+    exact = any(len(set(map(str.casefold, one.labels))) < len(one.labels) for one in (first, second))
+    labels = [[_comparable(label, exact) for label in predicted_labels(one)] for one in (first, second)]
     differ = np.flatnonzero([a != b for a, b in zip(*labels, strict=True)])
     right, too = is_right(first), is_right(second)
     only_first, only_second = int((right & ~too).sum()), int((too & ~right).sum())
@@ -72,6 +73,12 @@ def true_labels(predictions: Predictions) -> Sequence[object]:
     if predictions.kind is Kind.SINGLE_LABEL:
         return [predictions.labels[i] for i in predictions.gold]
     return _names(predictions.gold, predictions.labels)
+
+
+def _comparable(label: object, exact: bool) -> frozenset[str]:
+    """One or several predicted labels without their order; without their case unless `exact`."""
+    names = map(str, label if isinstance(label, tuple) else (label,))
+    return frozenset(names if exact else map(str.casefold, names))
 
 
 def _names(chosen: NDArray[np.bool_], labels: Sequence[str]) -> list[object]:

@@ -63,3 +63,19 @@ def test_labels_by_name() -> None:
     predictions = multi_label(n=1, labels=("a", "b"))
     predictions = replace(predictions, gold=np.array([[True, True]]), scores=np.array([[0.5, 0.49]]))
     assert (true_labels(predictions), predicted_labels(predictions)) == ([("a", "b")], [("a",)])
+
+
+def test_labels_in_another_case_or_order_do_not_differ() -> None:
+    made = single_label(labels=("a", "b"))
+    assert len(compare(made, replace(made, labels=("A", "B"))).differ) == 0
+    assert len(compare(made, replace(made, labels=("a", "A"))).differ) > 0
+    several = multi_label()
+    order = np.arange(len(several.labels))[::-1]
+    turned = replace(
+        several,
+        labels=several.labels[::-1],
+        gold=several.gold[:, order],
+        scores=several.scores[:, order],
+        accepted=None if several.accepted is None else several.accepted[:, order],
+    )
+    assert len(compare(several, turned).differ) == 0
