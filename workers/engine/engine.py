@@ -188,7 +188,8 @@ def _answer(future: "Future[Answers]", prepared: Prepared, count: int, scored: "
 def _failure(error: BaseException) -> InferenceError:
     if isinstance(error, InferenceError):
         return error
-    logger.error("a call failed", exc_info=error)
+    if not isinstance(error, KeyboardInterrupt | SystemExit):
+        logger.error("a call failed", exc_info=error)
     return InferenceError(one_line(error))
 
 

@@ -125,6 +125,19 @@ def test_a_panic_of_native_code_resolves_its_call_and_no_other(engine: Engine, m
     assert engine._pending == 0
 
 
+def test_interrupt_is_raised_and_not_logged(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine._task, "prepare", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        engine.submit([Request("good")])
+    assert caplog.text == ""
+    assert engine._pending == 0
+
+
 def test_running_forward_keeps_no_process_alive(engine: Engine) -> None:
     threads = [thread for thread in threading.enumerate() if thread.name == "labelstream-engine"]
     assert threads
