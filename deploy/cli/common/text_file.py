@@ -108,9 +108,16 @@ def read_rows(lines: Iterable[bytes], separator: str) -> Iterator[Row]:
             if len(set(header)) < len(header):
                 raise LineError(f"line {table.line_num}: the header has two columns of the same name")
         elif len(cells) != len(header):
-            raise LineError(f"line {table.line_num}: has {len(cells)} cells, but the header has {len(header)}")
+            problem = f"has {len(cells)} cells, but the header has {len(header)}{_other_separator(header, separator)}"
+            raise LineError(f"line {table.line_num}: {problem}")
         else:
             yield Row(table.line_num, dict(zip(header, cells, strict=True)))
+
+
+def _other_separator(header: list[str], separator: str) -> str:
+    """What to say of a header that another character than `separator` seems to separate; empty if none does."""
+    other = next((one for one in ";\t|," if len(header) == 1 and one in header[0]), None)
+    return "" if other is None else f", with {other!r} in place of {separator!r} between its names"
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[str]:

@@ -85,6 +85,7 @@ def test_cell_may_exceed_limit_of_csv_module() -> None:
     [
         (b"a,b\n1\n", "line 2: has 1 cells, but the header has 2"),
         (b"a,b\n1,2,3\n", "line 2: has 3 cells, but the header has 2"),
+        (b"a;b\n1, 2;3\n", "line 2: has 2 cells, but the header has 1, with ';' in place of ',' between its names"),
         (b"a,a\n1,2\n", "line 1: the header has two columns of the same name"),
         (b'a\n"secret\n', "line 2: not a row of a table"),
         (b"a\nsecret \xff\n", "line 2: not UTF-8"),
