@@ -21,8 +21,8 @@ def whole_file(path: Path, option: str) -> Iterator[TextIO]:
     target = path.resolve()  # keeps a symbolic link
     made: str | None = None
     try:
-        if target.exists() and not target.is_file():  # a pipe or a device cannot be replaced
-            opened: int | Path = target
+        if path.exists() and not path.is_file():  # a pipe or a device cannot be replaced, and /dev/stdout not resolved
+            opened: int | Path = path
         else:
             opened, made = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         file = open(opened, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115

@@ -40,6 +40,13 @@ def test_full_disk_is_said(tmp_path: Path) -> None:
         write(path, "x" * 100_000)
 
 
+def test_pipe_of_a_descriptor_is_written() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as reader, os.fdopen(writing, "w"):
+        write(Path(f"/dev/fd/{writing}"), "x\n")  # as /dev/stdout in a pipeline
+        assert reader.readline() == "x\n"
+
+
 def test_missing_folder_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^--json: .*No such file"):
         write(tmp_path / "no/a", "x")
