@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -72,7 +73,7 @@ class _Names:
         if other is not None and self._numbers <= named.keys():
             raise EvaluationError(
                 f"the label {other} may be {named[other]!r} by its name or {self._labels[other]!r} by its number; name "
-                f"each label with --label-map, such as --label-map '{other}={named[other]}'"
+                f"each label with --label-map, such as --label-map {shlex.quote(f'{other}={named[other]}')}"
             )
 
 
@@ -119,7 +120,7 @@ def _refuse(unknown: Sequence[Any], values: Iterable[Any], labels: Sequence[str]
     what = "no label of the data is one of the model" if len(names) == len(have) else f"unknown label {names[0]!r}"
     raise EvaluationError(
         f"{what}; the data has {_listed(have)}; the model has {_listed(labels)}; "
-        f"add --label-map {names[0]}={labels[0]}, or --label-field"
+        f"add --label-map {shlex.quote(f'{names[0]}={labels[0]}')}, or --label-field"
     )
 
 

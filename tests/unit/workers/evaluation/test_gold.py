@@ -87,6 +87,11 @@ def test_unknown_label_is_named(value: Any) -> None:
         gold(1, value)
 
 
+def test_shown_option_can_be_pasted_into_a_shell() -> None:
+    with pytest.raises(EvaluationError, match=r"add --label-map '\$5, a=b c', or --label-field$"):
+        gold("$5, a", labels=("b c", "d"))
+
+
 def test_long_lists_of_labels_are_cut() -> None:
     with pytest.raises(EvaluationError, match=r"the model has l0, .*, l9 and 20 more"):
         gold("none", labels=tuple(f"l{i}" for i in range(30)))
