@@ -46,21 +46,23 @@ class ExampleReader:
         if self._fields is None:
             self._fields = self._chosen(place, row)
         text_field, pair_field, label_field = self._fields
-        text, pair, gold = _at(row, text_field), _at(row, pair_field), _at(row, label_field)
+        text, pair, gold = _at(row, text_field), _at(row, pair_field), _gold(_at(row, label_field))
         for field, value in ((text_field, text), (pair_field, pair)):
             if value is not None and not isinstance(value, str):
                 raise RowError(f"{place}: the value at {field} is not a string; correct the row")
         if text is None:
             raise RowError(f"{place}: no text at {text_field}; correct or remove the row")
-        if gold is None or gold == "":
+        if _is_empty(gold):
             raise RowError(f"{place}: no label at {label_field}; correct or remove the row")
         if isinstance(gold, Mapping):
             raise RowError(f"{place}: the value at {label_field} is an object; name its field with --label-field")
+        if isinstance(gold, list) and any(_is_empty(one) or isinstance(one, list | Mapping) for one in gold):
+            raise RowError(f"{place}: the list at {label_field} has an item that is no label; correct the row")
         if not text.strip():
             self.leave_out(f"{place}: the text is empty or blank")
             return
         self._texts.append((text, pair or None))
-        self._gold.append(_gold(gold))
+        self._gold.append(gold)
         self._places.append(place)
 
     def leave_out(self, reason: str) -> None:
@@ -106,6 +108,11 @@ def _has(row: Mapping[str, Any], path: str) -> bool:
 
     found = lookup(row, path)
     return type(found) is not Nothing or (found.actual is not MISSING and found.is_absent)
+
+
+def _is_empty(label: Any) -> bool:
+    """Whether a label is null, blank, or NaN, which tables write for null."""
+    return label is None or label != label or (isinstance(label, str) and not label.strip())
 
 
 def _gold(value: Any) -> Any:

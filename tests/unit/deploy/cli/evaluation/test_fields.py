@@ -87,12 +87,15 @@ def test_missing_field_shows_those_that_there_are(names: FieldNames, said: str) 
     [
         ({"label": 1}, "no text at text; correct or remove the row"),
         ({"text": "a"}, "no label at label; correct or remove the row"),
-        ({"text": "a", "label": ""}, "no label at label; correct or remove the row"),
+        ({"text": "a", "label": " "}, "no label at label; correct or remove the row"),
+        ({"text": "a", "label": float("nan")}, "no label at label; correct or remove the row"),
+        ({"text": "a", "label": ["x", None]}, "the list at label has an item that is no label; correct the row"),
+        ({"text": "a", "label": '["x", ["y"]]'}, "the list at label has an item that is no label; correct the row"),
         ({"text": 5, "label": 1}, "the value at text is not a string; correct the row"),
         ({"text": "a", "text_pair": ["b"], "label": 1}, "the value at text_pair is not a string; correct the row"),
         ({"text": "a", "label": {"x": 1}}, "the value at label is an object; name its field with --label-field"),
     ],
-    ids=["text", "label", "empty-label", "number", "pair", "object"],
+    ids=["text", "label", "empty-label", "nan", "null-item", "list-item", "number", "pair", "object"],
 )
 def test_broken_row_is_named(row: dict[str, Any], said: str) -> None:
     with pytest.raises(EvaluationError, match=f"^f:2: {said}$"):
