@@ -59,7 +59,11 @@ class _Names:
         if found is not None:
             return found
         if isinstance(value, bool):
-            name = str(int(value))
+            words = _PRESENT if value else _ABSENT
+            named = next((self._in_any_case[word] for word in words if word in self._in_any_case), None)
+            if named is not None:
+                return named
+            name = words[0]
         number = int(name) if name.isascii() and name.isdigit() else len(self._labels)
         if number >= len(self._labels):
             return None

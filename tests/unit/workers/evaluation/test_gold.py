@@ -36,6 +36,11 @@ def test_labels_by_name_or_number(values: tuple[Any, ...], wanted: list[int]) ->
     assert gold(*values) == wanted
 
 
+@pytest.mark.parametrize("labels", [("Yes", "No"), ("true", "false"), ("1", "0")])
+def test_bool_is_the_label_of_its_name(labels: tuple[str, ...]) -> None:
+    assert gold(True, False, labels=labels) == [0, 1]
+
+
 def test_name_precedes_number() -> None:
     assert gold("1", "0", labels=("1", "0")) == [0, 1]
 
