@@ -23,6 +23,7 @@ from labelstream.deploy.control.reporter import MAX_REPORT_S, REPORT_S
 from labelstream.deploy.control.reports import (
     ANSWER_S,
     COMMAND_S,
+    RATES,
     Answers,
     Kind,
     Outcome,
@@ -49,10 +50,6 @@ MAX_REPORTS_PER_S = 300  # one report costs the control plane 1.3 ms of CPU, mea
 FORGET_S = 60.0
 MAX_NOTES = 1_000
 SILENT_S = 10.0  # commands do not wait for a worker that is silent for this long
-RATES = {  # counters with a rate
-    "pipelines": ("messages_in", "results_out"),
-    "models": ("sequences", "busy_s", "tokens", "run_tokens", "run_slots"),
-}
 RATE_REPORTS = 4  # a rate covers the time between the first and the last of these reports
 
 Report = PlacedPipelineReport | PlacedModelReport | PlacedGatewayReport

@@ -53,6 +53,10 @@ class Told(NamedTuple):
     every_s: float
 
 
+RATES = {  # counters with a rate
+    "pipelines": ("messages_in", "results_out"),
+    "models": ("sequences", "busy_s", "tokens", "run_tokens", "run_slots"),
+}
 FRESH_S = 10.0  # older reports are those of replicas that are gone, or of those before an update
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 from labelstream.deploy.control.deployed import Owner
 from labelstream.deploy.control.reports import (
     FRESH_S,
+    RATES,
     BacklogStatus,
     Place,
     Placed,
@@ -104,10 +105,7 @@ class StatusView:
         ]
 
     def _model(self, name: str, replicas: Mapping[str, PlacedModelReport], wanted: int | None) -> ModelView:
-        rates = {
-            key: self._rate(f"model-{name} {key}", replicas, key)
-            for key in ("sequences", "busy_s", "tokens", "run_tokens", "run_slots")
-        }
+        rates = {key: self._rate(f"model-{name} {key}", replicas, key) for key in RATES["models"]}
         return ModelView(
             name=name,
             replicas=len(replicas),

@@ -1,13 +1,12 @@
 """Reads labeled texts from a file: JSON lines, CSV, TSV or Parquet, recognized by the suffix."""
 
-import json
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelstream.deploy.cli.common.text_file import LineError, TextFile, open_text_file, read_rows
-from labelstream.deploy.cli.evaluation.fields import ExampleReader
+from labelstream.deploy.cli.evaluation.fields import ExampleReader, json_object
 from labelstream.workers.errors import ConfigError, EvaluationError, StartError
 from labelstream.workers.file_errors import file_problem
 
@@ -45,11 +44,8 @@ def _objects(file: TextFile) -> Rows:
         if not line.strip():
             continue
         place = f"{file.name}:{number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
+        row = json_object(line)
+        if row is None:
             raise EvaluationError(
                 f"{place}: not a JSON object; write one object per line, or give a file that ends in .csv, .tsv or "
                 ".parquet"

@@ -1,11 +1,10 @@
 """Reads labeled texts from a topic: its records up to their current end, each a JSON object with a true label."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelstream.deploy.cli.common.connect import connect, kafka_settings, reader, require_topic
-from labelstream.deploy.cli.evaluation.fields import ExampleReader, RowError
+from labelstream.deploy.cli.evaluation.fields import ExampleReader, RowError, json_object
 from labelstream.deploy.cli.topics.record_range import RecordRange
 
 if TYPE_CHECKING:
@@ -28,11 +27,8 @@ def read_data_topic(topic: str, bootstrap: str | None, config: Path | None, exam
 
 
 def _add(place: str, value: object, examples: ExampleReader) -> None:
-    try:
-        row = json.loads(value) if isinstance(value, bytes) else None
-    except (ValueError, RecursionError):
-        row = None
-    if not isinstance(row, dict):
+    row = json_object(value) if isinstance(value, bytes) else None
+    if row is None:
         examples.leave_out(f"{place}: not a JSON object")
         return
     try:

@@ -92,6 +92,15 @@ class ExampleReader:
         return text, names.pair or PAIR, label
 
 
+def json_object(value: bytes) -> dict[str, Any] | None:
+    """None if `value` is not the JSON of an object."""
+    try:
+        row = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
 def _at(row: Mapping[str, Any], path: str | None) -> Any:
     """The value at a dotted path, by the rule of a pipeline's `text_field`; None if there is none."""
     if path is None or path in row:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from labelstream.deploy.cli.common.console import plural
-from labelstream.deploy.cli.evaluation.results import Results
+from labelstream.deploy.cli.evaluation.results import Results, data_remarks
 from labelstream.workers.evaluation.report.tables import Cell
 
 if TYPE_CHECKING:
@@ -40,16 +40,11 @@ def report_html(results: Results, fitted: "Fitted | None") -> str:
 
 
 def _facts(results: Results) -> list[str]:
-    one, twice = results.models[0], results.duplicates
+    one = results.models[0]
     facts = [
         f"Model: {one.candidate.source}, revision {one.revision}, {one.dtype} on {one.device}.",
         f"{plural(f'{len(one.predictions):,}', 'text')}, {int(one.predictions.truncated.sum()):,} truncated.",
     ]
     if one.candidate.options:
         facts.append("Options: " + ", ".join(f"{key}={value}" for key, value in one.candidate.options.items()) + ".")
-    if twice.texts:
-        more = f", {twice.contradicting:,} of them with different labels" if twice.contradicting else ""
-        facts.append(f"{plural(f'{twice.texts:,}', 'text')} more than once, in {twice.rows:,} rows{more}.")
-    if results.left_out:
-        facts.append(f"{plural(f'{len(results.left_out):,}', 'text')} left out; the first: {results.left_out[0]}.")
-    return facts
+    return facts + [f"{remark}." for remark in data_remarks(results)]

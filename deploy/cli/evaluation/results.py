@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from labelstream.deploy.cli.common.console import plural
 from labelstream.deploy.cli.evaluation.candidates import Candidate
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ class Results(NamedTuple):
     duplicates: "Duplicates"
     models: Sequence[Evaluated]
     comparisons: Sequence["Comparison"]
+
+
+def data_remarks(results: Results) -> Iterator[str]:
+    """What a reader must know of the data: texts more than once, and texts that were left out."""
+    twice, left_out = results.duplicates, results.left_out
+    if twice.texts:
+        more = f", {twice.contradicting:,} of them with different labels" if twice.contradicting else ""
+        yield f"{plural(f'{twice.texts:,}', 'text')} more than once, in {twice.rows:,} rows{more}"
+    if left_out:
+        yield f"{plural(f'{len(left_out):,}', 'text')} left out; the first: {left_out[0]}"
 
 
 def as_tree(results: Results) -> dict[str, Any]:

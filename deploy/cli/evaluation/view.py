@@ -5,7 +5,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from labelstream.deploy.cli.common.console import escape, out, plural, shorten
-from labelstream.deploy.cli.evaluation.results import Evaluated, Results, differences
+from labelstream.deploy.cli.evaluation.results import Evaluated, Results, data_remarks, differences
 
 if TYPE_CHECKING:
     from labelstream.workers.evaluation.metrics.measurement import LabelMetrics
@@ -36,20 +36,13 @@ def _head(results: Results) -> list[str]:
     for letter, one in zip(_letters(results), results.models, strict=True):
         prefix = f"{letter}: " if len(results.models) > 1 else ""
         lines.append(f"{prefix}{escape(one.candidate.name)}, revision {one.revision}, {one.dtype} on {one.device}")
-    predictions, twice = results.models[0].predictions, results.duplicates
+    predictions = results.models[0].predictions
     lines.append(f"{plural(f'{len(predictions):,}', 'text')} of {escape(results.data)}")
     for letter, one in zip(_letters(results), results.models, strict=True):
         if number := int(one.predictions.truncated.sum()):
             who = f" by {letter}" if len(results.models) > 1 else ""
             lines.append(f"{plural(f'{number:,}', 'text')} truncated{who}: the model read only a part")
-    if twice.texts:
-        more = f", {twice.contradicting:,} of them with different labels" if twice.contradicting else ""
-        lines.append(f"{plural(f'{twice.texts:,}', 'text')} more than once, in {twice.rows:,} rows{more}")
-    if results.left_out:
-        lines.append(
-            f"{plural(f'{len(results.left_out):,}', 'text')} left out; the first: {escape(results.left_out[0])}"
-        )
-    return lines
+    return lines + [escape(remark) for remark in data_remarks(results)]
 
 
 def _show_metrics(console: Any, one: Evaluated) -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelstream.workers.evaluation.metrics import multi_label, single_label
 from labelstream.workers.evaluation.predictions import Kind, Predictions
 
 BINS = 15  # as in Guo et al. 2017, "On Calibration of Modern Neural Networks"
@@ -70,8 +71,5 @@ def reliability_curve(scores: NDArray[np.float64], right: NDArray[np.bool_], bin
 
 def log_loss(predictions: Predictions) -> float:
     """The mean of -log(score of the right label); of independent labels over all texts and labels."""
-    least = np.finfo(np.float64).eps
-    scores, gold = np.clip(predictions.scores, least, 1 - least), predictions.gold
-    if predictions.kind is Kind.MULTI_LABEL:
-        return float(-np.where(gold, np.log(scores), np.log1p(-scores)).mean())
-    return float(-np.log(scores[np.arange(len(gold)), gold]).mean())
+    metrics = multi_label if predictions.kind is Kind.MULTI_LABEL else single_label
+    return float(metrics.losses(predictions).mean())

@@ -23,13 +23,17 @@ def averaged(
     """
     found: dict[str, NDArray[np.float64]] = {}
     occurs = every_label | (true > 0) | (predicted > 0)
-    shares = {"precision": (hits, predicted), "recall": (hits, true), "f1": (2 * hits, true + predicted)}
-    for name, (part, whole) in shares.items():
+    for name, (part, whole) in _shares(hits, true, predicted).items():
         of_labels = ratio(part, whole)
         found[f"{name}_macro"] = ratio((of_labels * occurs).sum(1), occurs.sum(1))
         found[f"{name}_micro"] = ratio(part.sum(1), whole.sum(1))
         found[f"{name}_weighted"] = ratio((of_labels * true).sum(1), true.sum(1))
     return found
+
+
+def _shares(hits: Any, true: Any, predicted: Any) -> dict[str, tuple[Any, Any]]:
+    """Each metric as a part and its whole."""
+    return {"precision": (hits, predicted), "recall": (hits, true), "f1": (2 * hits, true + predicted)}
 
 
 def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -45,8 +49,7 @@ def label_metrics(
     ranking: Sequence[Ranking],
 ) -> list[LabelMetrics]:
     """The metrics of each label, from [k] counts as in `averaged`."""
-    pairs = ((hits, predicted), (hits, true), (2 * hits, true + predicted))
-    precision, recall, f1 = (ratio(part.astype(np.float64), whole.astype(np.float64)) for part, whole in pairs)
+    precision, recall, f1 = (ratio(part, whole) for part, whole in _shares(hits, true, predicted).values())
     return [
         LabelMetrics(
             label, float(precision[i]), float(recall[i]), float(f1[i]), int(true[i]), int(predicted[i]), *ranks

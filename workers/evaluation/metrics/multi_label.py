@@ -43,8 +43,8 @@ def _features(predictions: Predictions) -> NDArray[np.float64]:
     """[n, 3k + 3]: for `_of_sums`. Per label: hit, true, predicted; exact match, wrong labels and loss."""
     gold, predicted = predictions.gold, decisions(predictions)
     exact, wrong = (gold == predicted).all(1), (gold != predicted).mean(1)
-    losses = _losses(gold, predictions.scores).mean(1)
-    return np.column_stack([gold & predicted, gold, predicted, exact, wrong, losses]).astype(np.float64)
+    loss = losses(predictions).mean(1)
+    return np.column_stack([gold & predicted, gold, predicted, exact, wrong, loss]).astype(np.float64)
 
 
 def _of_sums(sums: NDArray[np.float64], n: int) -> Mapping[str, NDArray[np.float64]]:
@@ -58,7 +58,8 @@ def _of_sums(sums: NDArray[np.float64], n: int) -> Mapping[str, NDArray[np.float
     }
 
 
-def _losses(gold: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def losses(predictions: Predictions) -> NDArray[np.float64]:
+    """[n, k]: the binary cross-entropy of each label, with scores clipped as scikit-learn's `log_loss` clips them."""
     least = np.finfo(np.float64).eps
-    scores = np.clip(scores, least, 1 - least)
-    return -np.where(gold, np.log(scores), np.log1p(-scores))
+    scores = np.clip(predictions.scores, least, 1 - least)
+    return -np.where(predictions.gold, np.log(scores), np.log1p(-scores))
