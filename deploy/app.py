@@ -23,7 +23,12 @@ from labelstream.deploy.names import BOARD, GATEWAY, model_deployment, pipeline_
 from labelstream.deploy.observability import tracing
 from labelstream.workers.config_file import load_settings, read_config_file, without_secrets
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import HttpSettings, LogSettings, ModelSettings, PipelineSettings, Range, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.http import HttpSettings
+from labelstream.workers.settings.model import ModelSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
+from labelstream.workers.settings.ranges import Range
+from labelstream.workers.settings.telemetry import LogSettings
 
 # Seconds that PipelineWorker.stop may take after the drain: commit, leave the group, close the producer.
 STOP_MARGIN_S = 30.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # the command's help must not import pydantic
-    from labelstream.workers.settings import Settings
+    from labelstream.workers.settings.application import Settings
 
 APP = "labelstream"
 BOARD = "board"

@@ -13,7 +13,9 @@ from labelstream.workers.config.problems import explain, unknown_variables
 from labelstream.workers.config.unique_keys import KeyTwice, UniqueKeysLoader
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.file_errors import file_problem
-from labelstream.workers.settings import ENV_PREFIX, KafkaSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.environment import ENV_PREFIX
+from labelstream.workers.settings.kafka import KafkaSettings
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:

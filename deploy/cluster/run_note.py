@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command's help must not import pydantic
-    from labelstream.workers.settings import Settings
+    from labelstream.workers.settings.application import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

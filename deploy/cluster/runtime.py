@@ -32,7 +32,8 @@ from labelstream.deploy.control.worker_start import unjoined
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.names import APP, BOARD, GATEWAY, is_pipeline, pipeline_deployment, used_models
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import PipelineSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.supervision.commands import Command
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from labelstream.workers.settings import ENV_PREFIX
+from labelstream.workers.settings.environment import ENV_PREFIX
 
 # Each variable (the names of Labelstream in any case), with the variable that names a file of the same content.
 _OURS = {

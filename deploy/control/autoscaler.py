@@ -30,7 +30,7 @@ from labelstream.deploy.control.scaling.readings import (
 )
 from labelstream.deploy.names import GATEWAY, by_deployment, used_models
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.broker.backlog import Standing
 from labelstream.workers.stream.report import WorkerReport
 

@@ -7,7 +7,7 @@ import ray
 from ray.experimental.internal_kv import _internal_kv_get
 
 from labelstream.workers.errors import ConfigError, ModelError
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 
 # Names in Ray: the group of machines that a node belongs to, and the report of the older autoscaler.
 GROUP = "ray.io/node-group"

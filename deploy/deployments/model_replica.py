@@ -24,7 +24,8 @@ from labelstream.workers.engine.device_thread import DeviceThread
 from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
-from labelstream.workers.settings import ModelSettings, Telemetry
+from labelstream.workers.settings.model import ModelSettings
+from labelstream.workers.settings.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from labelstream.workers.engine.inference.predictor import Predictor

@@ -20,7 +20,7 @@ from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.records.routes import unknown_labels
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.report import WorkerReport
 from labelstream.workers.stream.supervision.commands import Command, CommandAnswer
 

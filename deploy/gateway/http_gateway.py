@@ -24,7 +24,8 @@ from labelstream.deploy.observability import telemetry
 from labelstream.deploy.observability.metrics.samples import of_gateway
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import HttpSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.http import HttpSettings
 
 STATUS_S = 5.0
 

@@ -2,7 +2,7 @@
 
 from labelstream.workers.config_file import secret_of
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 
 
 def token_of(http: HttpSettings) -> str | None:

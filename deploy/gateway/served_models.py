@@ -11,7 +11,8 @@ from labelstream.deploy.gateway.turn_joiner import TurnJoiner
 from labelstream.workers.classifier import Answer, Classifier, Request
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.errors import InferenceError, LabelstreamError
-from labelstream.workers.settings import HttpSettings, ModelSettings
+from labelstream.workers.settings.http import HttpSettings
+from labelstream.workers.settings.model import ModelSettings
 
 TEXTS_IN_FLIGHT = 8  # times http.max_texts
 

@@ -6,7 +6,7 @@ from labelstream.deploy.gateway.served import RequestRefused, WrongField
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Answer, Answered, Fault, RecordError
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.settings import LimitSettings
+from labelstream.workers.settings.limits import LimitSettings
 from labelstream.workers.stream.codec.rejection import DecodeError
 from labelstream.workers.stream.codec.request import check_message
 

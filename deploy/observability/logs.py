@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 
-from labelstream.workers.settings import LogSettings
+from labelstream.workers.settings.telemetry import LogSettings
 
 OURS = "labelstream"
 INDENT = "  "  # before the second and later lines of a record

@@ -4,7 +4,7 @@ from ray import serve
 
 from labelstream.deploy.observability import logs, tracing
 from labelstream.workers.core_dumps import forbid_core_dumps
-from labelstream.workers.settings import Telemetry
+from labelstream.workers.settings.telemetry import Telemetry
 
 
 def set_up(telemetry: Telemetry) -> None:

@@ -3,7 +3,7 @@
 import importlib.util
 
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import TracingSettings
+from labelstream.workers.settings.telemetry import TracingSettings
 
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 

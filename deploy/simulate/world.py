@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 from labelstream.deploy.simulate.traces import Trace
-from labelstream.workers.settings import MAX_IN_FLIGHT
+from labelstream.workers.settings.pipeline import MAX_IN_FLIGHT
 
 PIPELINE, MODEL = "p", "m"
 COMMIT_S = 1.0  # age of the committed offsets that brokers know

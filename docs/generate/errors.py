@@ -11,7 +11,7 @@ from labelstream.workers import errors
 # By the beginning of a module's path; the first that fits.
 AREAS = {
     "workers/config": "Config file and environment",
-    "workers/settings.py": "Config file and environment",
+    "workers/settings/": "Config file and environment",
     "workers/engine/options.py": "Config file and environment",
     "workers/stream/broker/": "Brokers, topics and groups",
     "workers/stream/delivery/": "Transactions",

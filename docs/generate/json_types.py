@@ -3,7 +3,7 @@
 from typing import Any
 
 from docs.generate.markdown import code
-from labelstream.workers.settings import FORMS
+from labelstream.workers.settings.forms import FORMS
 
 _FORMATS = {"path": "path", "date-time": "time in ISO 8601"}
 _KINDS = {

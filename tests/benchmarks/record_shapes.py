@@ -18,7 +18,7 @@ from typing import Any
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labelstream.workers.classifier import Prediction
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.encode import value_encoder
 from labelstream.workers.stream.codec.fields.conditions import ConditionCheck

@@ -14,7 +14,7 @@ from typing import Any
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers import failpoints
 from labelstream.workers.classifier import Classifier
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.worker import PipelineWorker
 
 

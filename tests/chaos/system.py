@@ -12,7 +12,7 @@ from labelstream.deploy.app import application
 from labelstream.deploy.cluster.runtime import APP, ray_for
 from labelstream.deploy.cluster.runtime import deploy as deploy_application
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from tests.chaos import inject
 from tests.chaos.proxy import in_front_of
 from tests.kafka import KafkaBroker

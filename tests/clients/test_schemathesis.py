@@ -7,7 +7,7 @@ import pytest
 
 from labelstream.deploy.gateway.server.http_app import build_app
 from labelstream.deploy.gateway.server.ongoing import Requests
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 from tests.support.gateway import serving, small_models
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,8 @@ from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
-from labelstream.workers.settings import ModelSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.model import ModelSettings
 from tests.kafka import Broker
 from tests.support import fake_handle as fakes
 

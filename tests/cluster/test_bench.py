@@ -6,7 +6,7 @@ import pytest
 
 from labelstream.deploy.bench.suites import engine, serving, stream
 from labelstream.deploy.cli.bench import view
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.stats import Stages
 from tests.kafka import Broker
 from tests.support import models

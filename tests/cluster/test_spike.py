@@ -14,7 +14,7 @@ from labelstream.deploy.cluster import runtime
 from labelstream.deploy.simulate.scalers import Ours
 from labelstream.deploy.simulate.traces import Trace
 from labelstream.deploy.simulate.world import Cluster, Outcome, run
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.flow_control.batch_sizer import ORDINARY_RECORDS
 from tests.cluster.system import Stream, Topics, cluster_of, running, settings_for
 from tests.kafka import Broker

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labelstream.deploy.app import STOP_MARGIN_S
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from tests.deploy_files.conftest import ROOT
 
 UNIT = ROOT / "deploy/systemd/labelstream.service"

@@ -12,7 +12,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labelstream.schemas.message import TextMessage, Verbatim
 from labelstream.workers.classifier import Prediction
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.encode import encode_enrichment, value_encoder
 from labelstream.workers.stream.codec.fields.conditions import ConditionCheck

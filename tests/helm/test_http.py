@@ -9,7 +9,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from labelstream.deploy.gateway.proxy import guard, options
 from labelstream.deploy.gateway.proxy.options import proxy_options
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 from tests.helm.rendering import EVERYTHING, LEAST, Helm, config_of, groups_of, of_kind, serve_config_of
 
 HTTP_ONLY = LEAST.with_name("http-only.yaml")

@@ -1,6 +1,6 @@
 """Memory bound of a worker: the formula of docs/reference/configuration.md with its pipeline's settings."""
 
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 
 # A worker process with Ray, tokenizers and their caches, before its first poll: 190 to 300 MiB.
 BASE_MIB = 300

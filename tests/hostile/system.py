@@ -16,7 +16,8 @@ from labelstream.deploy.app import application
 from labelstream.deploy.cluster import runtime
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.settings import ModelSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.model import ModelSettings
 from tests.chaos import inject
 from tests.chaos.system import is_alive
 from tests.hostile.kinds import KILLS, RAISES

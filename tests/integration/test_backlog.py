@@ -10,7 +10,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from labelstream.deploy.control.autoscaler import _backlog
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.broker.backlog import BacklogProbe, Standing
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.kafka import Broker

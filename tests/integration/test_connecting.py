@@ -9,7 +9,7 @@ import pytest
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion  # pyright: ignore[reportAttributeAccessIssue]
 
 from labelstream.workers.errors import ConfigError, StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.producer.client import make_producer
 from tests.integration.conftest import StartWorker

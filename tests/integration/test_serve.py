@@ -32,7 +32,9 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, split
 from labelstream.workers.errors import InferenceError, ModelError
-from labelstream.workers.settings import ModelSettings, Range, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.model import ModelSettings
+from labelstream.workers.settings.ranges import Range
 from labelstream.workers.stream.supervision.commands import Command, CommandAnswer
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.kafka import Broker

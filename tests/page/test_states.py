@@ -10,7 +10,7 @@ import pytest
 from labelstream.deploy.gateway.page.page import Page
 from labelstream.deploy.gateway.server.http_app import build_app
 from labelstream.deploy.gateway.server.ongoing import Requests
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 from tests.page.accessibility import violations
 from tests.page.browser import Browser
 from tests.support.gateway import CLASSIFIER, EngineServed, serving, small_models

@@ -16,7 +16,7 @@ from labelstream.deploy.bench.harness.application import processes, running, wor
 from labelstream.deploy.bench.harness.topics import settings_for, topics_of
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from tests.benchmarks.throughput.material import make_texts
 from tests.kafka import KafkaBroker
 from tests.soak.memory import Memory, slope

@@ -1,6 +1,11 @@
-"""The smallest valid config, as the content of its file."""
+"""The smallest valid config, as the content of its file, and the error of an invalid one."""
 
 from typing import Any
+
+import pytest
+
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.errors import ConfigError
 
 
 def tree(**pipeline: Any) -> dict[str, Any]:
@@ -12,3 +17,11 @@ def tree(**pipeline: Any) -> dict[str, Any]:
             "feedback": {"input": "in", "output": "out", "dead_letter": "dlq", "model": "sentiment", **pipeline}
         },
     }
+
+
+def config_error(config: dict[str, Any]) -> ConfigError:
+    """The error that refuses `config`, in one line."""
+    with pytest.raises(ConfigError) as caught:
+        load_settings(config)
+    assert "\n" not in str(caught.value)
+    return caught.value

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode import decoder
 
 

@@ -13,7 +13,8 @@ from kafka.future import Future
 from kafka.structs import TopicPartition
 
 from labelstream.workers.classifier import Classifier
-from labelstream.workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
+from labelstream.workers.settings.limits import MAX_IN_FLIGHT_BYTES
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.consumer.assignment import PartitionAssignment
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce

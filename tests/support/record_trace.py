@@ -32,7 +32,7 @@ from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
@@ -54,7 +54,7 @@ BESIDE = {
     "workers/engine/description.py",
     "workers/failpoints.py",
     "workers/histogram.py",
-    "workers/settings.py",
+    "workers/settings/pipeline.py",
     "workers/stream/flow_control/backoff.py",
     "workers/stream/stats.py",
     "workers/tracing.py",

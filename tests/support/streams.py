@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.consumer.source import RecordSource
 
 Record = tuple[bytes | None, bytes | None]  # key, value

@@ -10,7 +10,7 @@ from kafka.errors import (
 )
 from kafka.future import Future
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.delivery.last_transaction import LastTransaction

@@ -30,6 +30,7 @@ _DIALECTS = "tests/unit/deploy/gateway/dialects"
 WITHOUT_TEST: dict[str, str] = {
     "workers/engine/inference/backend.py": "protocols; see tests/unit/workers/engine/inference/test_predictor.py",
     "workers/engine/inspection/inspect_files.py": "tests/unit/workers/engine/inspection/test_child_process.py runs it",
+    "workers/settings/environment.py": "tests/unit/workers/test_config_file.py sets variables",
     "workers/stream/report.py": "types; tests/unit/workers/stream/test_worker.py reads a report",
     "deploy/cli/bench/options.py": "types of options, which tests/unit/deploy/cli/bench/test_commands.py gives",
     "deploy/cli/evaluation/evaluating.py": "tests/unit/deploy/cli/evaluation/test_command.py runs it",

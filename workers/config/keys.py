@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 
 NAME = "NAME"  # stands for a name that users choose: of a model, of a pipeline
 Path = tuple[str, ...]

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from labelstream.workers.config.keys import known_key, known_keys, nearest
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import ENV_PREFIX, FORMS, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.environment import ENV_PREFIX
+from labelstream.workers.settings.forms import FORMS
 from labelstream.workers.value_errors import fix_of, given, problem_of
 
 # Keys that a model had in earlier versions.

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 
 
 class _ConfigSchema(GenerateJsonSchema):

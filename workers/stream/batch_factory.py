@@ -9,7 +9,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers import tracing
 from labelstream.workers.classifier import Classifier, Request
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
 from labelstream.workers.stream.codec.rejection import DecodeError

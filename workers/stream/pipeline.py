@@ -15,7 +15,7 @@ from kafka.structs import TopicPartition
 from labelstream.workers import failpoints
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import RecordRefused, StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.batch_factory import BatchFactory
 from labelstream.workers.stream.call_retries import CallRetries
 from labelstream.workers.stream.consumer.source import Polled, RecordSource

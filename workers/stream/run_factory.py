@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.broker.connection import cause_of, connected_config, never_log_messages
 from labelstream.workers.stream.broker.topic_check import check_topics
 from labelstream.workers.stream.consumer.client import make_consumer

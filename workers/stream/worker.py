@@ -10,7 +10,7 @@ from functools import partial
 
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import Fenced, LabelstreamError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.delivery.recent_results import RecentResults
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.report import State, WorkerReport

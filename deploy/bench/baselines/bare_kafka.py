@@ -9,7 +9,7 @@ from labelstream.deploy.bench.harness.topics import plain
 from labelstream.deploy.cluster.serve_errors import cause_in
 from labelstream.deploy.names import Topics
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource

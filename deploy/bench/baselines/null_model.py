@@ -9,7 +9,7 @@ import numpy as np
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 
 
 class NullPredictor:

@@ -14,7 +14,7 @@ from labelstream.deploy.control.reports import ModelReport, PipelineReport, Plac
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.names import APP, model_deployment, pipeline_deployment
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 
 START_S = 60.0
 _CPU_OF_PROCESS = 2  # Linux: what clock_getcpuclockid(3) puts into the lowest bits of a process's CPU clock

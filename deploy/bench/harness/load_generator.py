@@ -16,7 +16,7 @@ from labelstream.deploy.bench.harness.texts import nth_text
 from labelstream.deploy.names import Topics
 from labelstream.workers.config_file import secret_of
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 
 STALL_S = 120.0
 # In flight at most, on the in-memory broker: it keeps about 4 MB a partition, and silently drops older messages.

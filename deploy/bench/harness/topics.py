@@ -5,7 +5,8 @@ from typing import Any
 
 from labelstream.deploy.names import Topics
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.settings import KafkaSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.kafka import KafkaSettings
 
 MODEL = "m"
 

@@ -28,7 +28,8 @@ from labelstream.workers.classifier import Answer, RecordError, Request
 from labelstream.workers.engine.loading.device import device_for, name_of
 from labelstream.workers.engine.loading.hub import resolve
 from labelstream.workers.engine.tasks import task_for
-from labelstream.workers.settings import KafkaSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.kafka import KafkaSettings
 
 CALL, IN_FLIGHT = 256, 4  # texts per call at most, and calls in flight, as in a worker
 MIN_TEXTS, SHARE, TRIAL = 64, 10, 64  # the slow textbook replica gets 1/SHARE of the texts

@@ -19,7 +19,8 @@ from labelstream.deploy.bench.suites.worker_cpu import cpu_figures, cpu_rounds
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.report import WorkerReport
 
 SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity: the loads, in this order

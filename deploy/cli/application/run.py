@@ -145,7 +145,7 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
 
 
 def _with_page(settings: Any) -> Any:
-    from labelstream.workers.settings import HttpSettings
+    from labelstream.workers.settings.http import HttpSettings
 
     http = settings.http or HttpSettings()
     return settings.model_copy(update={"http": http.model_copy(update={"page": True})})

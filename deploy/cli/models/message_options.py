@@ -26,7 +26,7 @@ def of_fields(text: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     from labelstream.schemas.message import TextMessage
-    from labelstream.workers.settings import LimitSettings
+    from labelstream.workers.settings.limits import LimitSettings
     from labelstream.workers.stream.codec.decode_json import invalid
     from labelstream.workers.stream.codec.rejection import DecodeError
     from labelstream.workers.stream.codec.request import check_message, request_of

@@ -93,7 +93,7 @@ def _client(url: str, model: str | None, token: str | None, timeout_s: float, ca
 
 def _token(file: Path | None) -> str | None:
     from labelstream.workers.config_file import secret_of
-    from labelstream.workers.settings import Settings
+    from labelstream.workers.settings.application import Settings
 
     if file is not None:
         return secret_of(None, file, "--token-file")

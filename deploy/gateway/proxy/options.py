@@ -8,7 +8,7 @@ from ray.serve import context
 
 from labelstream.deploy.gateway.proxy.guard import IMPORT_PATH, VARIABLE
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 
 # Serve replaces a proxy after three failed checks. A dead proxy fails each at once; a busy one has 10 s for each.
 CHECK_VARIABLE, CHECK_PERIOD_S = "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S", "1"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from labelstream.deploy.cluster import network
 from labelstream.deploy.gateway.http_token import token_of
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 from labelstream.workers.stream.broker.finding import Finding
 
 

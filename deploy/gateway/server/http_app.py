@@ -24,7 +24,7 @@ from labelstream.deploy.gateway.server.head import HeadAsGet
 from labelstream.deploy.gateway.server.ongoing import Ongoing, Requests
 from labelstream.deploy.gateway.server.openapi import with_token
 from labelstream.deploy.gateway.server.request_body import RequestBody
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 
 _ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": PlainError}, "5XX": {"model": PlainError}}
 

@@ -13,7 +13,7 @@ from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 
 # Folders of models, which say what their replicas do.
 NULL, DEMO, LANE, NO_LANE = "null", "demo", "lane", "no-lane"

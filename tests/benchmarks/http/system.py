@@ -17,7 +17,7 @@ from labelstream.deploy.bench.harness.topics import group_of, topics_of
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from tests.benchmarks.http.deployments import DEMO, LANE, NO_LANE, NULL, Empty, Replica, Textbook
 from tests.benchmarks.throughput.material import BASE, make_model
 from tests.kafka.broker import free_port

@@ -21,7 +21,8 @@ from labelstream.workers.classifier import Classifier
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
-from labelstream.workers.settings import ModelSettings, Settings
+from labelstream.workers.settings.application import Settings
+from labelstream.workers.settings.model import ModelSettings
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.benchmarks.throughput.material import MEAN_TOKENS
 from tests.support import fake_handle as fakes

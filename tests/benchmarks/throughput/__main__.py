@@ -31,7 +31,7 @@ from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.names import Topics
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from tests.benchmarks.throughput import material
 from tests.benchmarks.throughput.consumer_loop import ConsumerLoop
 from tests.kafka import KafkaBroker

@@ -9,7 +9,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import LabelstreamError, StreamError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.broker.connection import cause_of, connected_config, never_log_messages
 from labelstream.workers.stream.broker.positions import committed_offsets, group_starts_at_end, logs_of, positions
 from labelstream.workers.stream.broker.topics import topics_read

@@ -9,7 +9,7 @@ from typing import Any
 from kafka.errors import AuthorizationError, KafkaError
 
 from labelstream.workers.errors import ConfigError, StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.probe import CLIENT_ID, Cluster, Unreachable, reach
 from labelstream.workers.stream.broker.sasl import Password
 from labelstream.workers.stream.broker.tls import RenewedContext

@@ -10,7 +10,7 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.bounded_reader import make_reader
 from labelstream.workers.stream.broker.group_check import COORDINATOR_TRIES, COORDINATOR_WAIT_S
 from labelstream.workers.stream.broker.topics import UNKNOWN_TOPIC, access_problem, topics_read

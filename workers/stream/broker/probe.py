@@ -21,7 +21,7 @@ from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
 from labelstream.workers.errors import LabelstreamError, StartError
-from labelstream.workers.settings import KafkaSettings, SecuritySettings
+from labelstream.workers.settings.kafka import KafkaSettings, SecuritySettings
 from labelstream.workers.stream.broker.finding import Finding
 from labelstream.workers.stream.broker.sasl import MECHANISMS, Password
 from labelstream.workers.stream.broker.tls import make_context, tls_problem

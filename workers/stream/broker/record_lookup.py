@@ -10,7 +10,7 @@ from kafka.errors import TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import TOPIC_NAME

@@ -9,7 +9,7 @@ from kafka.net.sasl.scram import SaslMechanismScram
 
 from labelstream.workers.config_file import secret_of
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import SecuritySettings
+from labelstream.workers.settings.kafka import SecuritySettings
 
 
 class Password:

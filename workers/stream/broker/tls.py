@@ -10,7 +10,7 @@ from kafka.errors import KafkaConnectionError
 from labelstream.workers.config_file import secret_of
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
 from labelstream.workers.file_errors import file_problem
-from labelstream.workers.settings import SecuritySettings
+from labelstream.workers.settings.kafka import SecuritySettings
 
 KEY = "kafka.security"
 # OpenSSL's X509_V_ERR_*.

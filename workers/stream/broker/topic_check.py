@@ -8,7 +8,8 @@ from typing import Any
 from kafka import KafkaAdminClient
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.settings.kafka import KafkaSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 from labelstream.workers.stream.broker.finding import Finding
 from labelstream.workers.stream.broker.group_check import group_findings

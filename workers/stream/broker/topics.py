@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, for_code
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.timestamps import NO_LIMIT_MS, Window
 
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29

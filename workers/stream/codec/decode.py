@@ -9,7 +9,7 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import parse_path
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers

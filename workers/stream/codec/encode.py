@@ -25,7 +25,7 @@ from labelstream.schemas.dead_letter import (
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.encode_answers import answers_with_texts, encode_answers
 from labelstream.workers.stream.codec.encode_labels import encode_labels, in_order, json_of
 from labelstream.workers.stream.codec.enrich import Enricher

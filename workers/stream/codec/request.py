@@ -3,7 +3,7 @@
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Request
-from labelstream.workers.settings import LimitSettings
+from labelstream.workers.settings.limits import LimitSettings
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 

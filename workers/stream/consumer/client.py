@@ -4,7 +4,8 @@ from typing import Any
 
 from kafka import KafkaConsumer
 
-from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.settings.kafka import KafkaSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.assignor import Assignor
 
 

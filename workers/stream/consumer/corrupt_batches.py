@@ -28,7 +28,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
 
-from labelstream.workers.settings import MAX_BATCH_BYTES
+from labelstream.workers.settings.limits import MAX_BATCH_BYTES
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.limits import weight
 from labelstream.workers.stream.record_batch.reader import RecordBatches, UnpackedRecords

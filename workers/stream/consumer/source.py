@@ -12,7 +12,7 @@ from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRange
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.assignment import Offsets, PartitionAssignment, PartitionProgress
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching
 from labelstream.workers.stream.consumer.lag import Lag

@@ -20,7 +20,7 @@ from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, Rebal
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import OffsetOutOfRange, StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka, log_fields
 from labelstream.workers.stream.consumer.membership import Membership
 from labelstream.workers.stream.consumer.offset_reset import (

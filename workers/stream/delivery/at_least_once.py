@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from labelstream.workers import failpoints
 from labelstream.workers.errors import RecordRefused, StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
 from labelstream.workers.stream.micro_batch import MicroBatch

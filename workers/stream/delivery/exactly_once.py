@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from labelstream.workers.errors import Fenced, RecordRefused, StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
 from labelstream.workers.stream.delivery.open_transaction import OpenTransaction

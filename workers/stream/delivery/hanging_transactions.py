@@ -23,7 +23,8 @@ from kafka.errors import AuthorizationError, KafkaError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.settings.kafka import KafkaSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
 
 logger = logging.getLogger(__name__)

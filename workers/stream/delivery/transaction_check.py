@@ -5,7 +5,7 @@ from typing import Any
 from kafka.errors import KafkaError, TransactionalIdAuthorizationFailedError
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES
 from labelstream.workers.stream.producer.client import make_transactional_producer

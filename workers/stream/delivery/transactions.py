@@ -39,7 +39,7 @@ from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: igno
 
 from labelstream.workers import failpoints
 from labelstream.workers.errors import Fenced, StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka

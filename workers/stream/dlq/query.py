@@ -7,7 +7,7 @@ from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import read_up_to
 from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter, Selection

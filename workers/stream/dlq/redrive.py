@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient
 
 from labelstream.schemas.dead_letter import UNREAD
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, TopicSettings
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter, PartitionOffset, record_to_redrive

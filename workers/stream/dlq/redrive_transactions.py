@@ -15,7 +15,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, TransactionalIdAuthoriza
 from kafka.serializer import Serializer
 
 from labelstream.workers.errors import StartError, StreamError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.dlq.ledger import RedriveLedger, ledger_key, ledger_topic, ledger_value, read_ledger

@@ -4,7 +4,7 @@ from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.record_lookup import RecordLookup, RecordPlace
 from labelstream.workers.stream.codec.encode import omission
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from labelstream.workers.classifier import MODEL_FAULTS, Classifier, RecordError
 from labelstream.workers.errors import InferenceError
-from labelstream.workers.settings import BreakerSettings
+from labelstream.workers.settings.pipeline import BreakerSettings
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
 from labelstream.workers.stream.micro_batch import MicroBatch, model_failures
 from labelstream.workers.stream.model_call import ModelCall

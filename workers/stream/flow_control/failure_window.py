@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from labelstream.workers.settings import BreakerSettings
+from labelstream.workers.settings.pipeline import BreakerSettings
 
 
 class FailureRateWindow:

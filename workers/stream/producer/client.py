@@ -5,7 +5,7 @@ from typing import Any
 
 from kafka.serializer import Serializer
 
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.producer.batch_producer import BatchProducer
 from labelstream.workers.stream.producer.producers import LINGER_MS, sleep_while_paused
 

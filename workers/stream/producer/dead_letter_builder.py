@@ -1,7 +1,7 @@
 """Build dead letters within the size limit of the dead-letter topic."""
 
 from labelstream.workers.classifier import RecordError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.encode import ProducerRecord, encode_dead_letter
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.text_list import FailedTexts

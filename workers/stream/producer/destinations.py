@@ -8,7 +8,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import TopicPartition
 
 from labelstream.workers.records.routes import route_topics
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.micro_batch import MicroBatch

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from labelstream.workers.stream.producer.produced_batch import (

@@ -6,7 +6,7 @@ kafka-python's producer buffers without a limit. Records buffered for long would
 import time
 from collections.abc import Callable
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 
 # One second of the fastest measured pipeline: 30,000 results of 500 bytes, or 16 of kafka-python's requests.
 MAX_BYTES = 16 * 1024 * 1024

@@ -13,7 +13,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from labelstream.workers.errors import RecordRefused
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import MIN_LETTER_BYTES, TopicLimits
 from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, ProducerRecord, with_texts
 from labelstream.workers.stream.codec.rejection import Rejection

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kafka.errors import KafkaError
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.codec.encode import ProducerRecord, made_key, too_large
 from labelstream.workers.stream.codec.rejection import Rejection

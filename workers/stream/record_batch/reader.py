@@ -20,7 +20,7 @@ from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.settings import MAX_BATCH_BYTES
+from labelstream.workers.settings.limits import MAX_BATCH_BYTES
 from labelstream.workers.stream.record_batch.decompression import Inflated, inflate
 from labelstream.workers.stream.record_batch.legacy_messages import LegacyBatch
 from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS

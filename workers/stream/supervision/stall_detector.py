@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 
 SILENT_S = 10.0  # normally an iteration takes 0.1 s, and an answer or acknowledgement less than a second
 LOOP_FAIL_S = 60.0

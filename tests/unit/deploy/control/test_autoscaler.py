@@ -9,7 +9,7 @@ from labelstream.deploy.control.autoscaler import Autoscaler, _backlog
 from labelstream.deploy.control.reports import Reports
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.broker.backlog import Standing
 from tests.support.reports import gateway_report, model_report, pipeline_report
 

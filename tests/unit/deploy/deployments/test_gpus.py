@@ -12,7 +12,7 @@ import ray
 from labelstream.deploy.deployments import gpus
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.errors import ConfigError, ModelError
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 
 NODE: dict[str, Any] = {"NodeID": "ab12", "Labels": {"ray.io/node-id": "ab12"}}
 IN_GROUP: dict[str, Any] = {"NodeID": "ab12", "Labels": {"ray.io/node-group": "headgroup"}}

@@ -4,7 +4,7 @@ import pytest
 
 from labelstream.deploy.gateway.http_token import token_of
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 
 
 def test_token_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from labelstream.deploy.gateway.served_models import TEXTS_IN_FLIGHT, ServedMode
 from labelstream.workers.classifier import Answer, Prediction, Progress, Request
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.errors import InferenceError, StartError
-from labelstream.workers.settings import HttpSettings, ModelSettings, RangeFromZero
+from labelstream.workers.settings.http import HttpSettings
+from labelstream.workers.settings.model import ModelSettings
+from labelstream.workers.settings.ranges import RangeFromZero
 from tests.support.fake_handle import description
 
 pytestmark = pytest.mark.anyio

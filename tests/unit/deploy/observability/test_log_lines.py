@@ -9,7 +9,7 @@ import pytest
 
 from labelstream.deploy.observability import logs
 from labelstream.deploy.observability.log_lines import LineReader, of_controller
-from labelstream.workers.settings import LogSettings
+from labelstream.workers.settings.telemetry import LogSettings
 
 NAME = "labelstream.workers.stream.worker"
 FOREIGN = [

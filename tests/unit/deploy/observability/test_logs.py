@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from labelstream.deploy.observability import logs
-from labelstream.workers.settings import LogSettings
+from labelstream.workers.settings.telemetry import LogSettings
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from ray import serve
 
 from labelstream.deploy.observability import logs, telemetry, tracing
-from labelstream.workers.settings import Telemetry
+from labelstream.workers.settings.telemetry import Telemetry
 
 
 def test_logs_and_spans_know_the_replica(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from labelstream.deploy.observability import tracing
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import TracingSettings
+from labelstream.workers.settings.telemetry import TracingSettings
 
 ENDPOINT = "http://127.0.0.1:9/v1/traces"
 

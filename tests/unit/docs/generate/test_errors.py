@@ -11,7 +11,7 @@ TEXTS = [
     ErrorText("StartError", "workers/stream/broker/b.py", "no broker answers", ""),
     ErrorText("StartError", "workers/stream/broker/b.py", "wrong protocol", "set it to SSL"),
     ErrorText("StartError", "workers/stream/broker/c.py", "wrong protocol", "set max_age_ms"),
-    ErrorText("ConfigError", "workers/settings.py", "max is below min", ""),
+    ErrorText("ConfigError", "workers/settings/ranges.py", "max is below min", ""),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from docs.generate.module_texts import ModuleTexts, parsed
 
 SOURCE = """
-from labelstream.workers.settings import ENV_PREFIX
+from labelstream.workers.settings.environment import ENV_PREFIX
 
 KEY = "kafka.security"
 

@@ -9,7 +9,7 @@ from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labelstream.workers.errors import Fenced, OffsetOutOfRange, StartError, StreamError
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 from labelstream.workers.stream.run_factory import Run
 from labelstream.workers.stream.supervision import restart_backoff
 from labelstream.workers.stream.supervision.commands import STOPPED, CommandAnswer

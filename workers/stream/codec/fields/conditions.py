@@ -7,7 +7,7 @@ from typing import Any
 
 from labelstream.workers.records.conditions import Condition, pattern_of
 from labelstream.workers.records.places import parse_path
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.fields.lookup import Nothing, find
 from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
 from labelstream.workers.stream.codec.json_values import parse_leniently

@@ -10,7 +10,7 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage, Verbatim
 from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import Header, JsonPath, Key, Place, parse_path, parse_place
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode_json import invalid, read_metadata
 from labelstream.workers.stream.codec.fields.lookup import Nothing, find, find_all
 from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, InexactFloat, encoded

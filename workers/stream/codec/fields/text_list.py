@@ -5,7 +5,7 @@ from typing import Any
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.records.places import JsonPath, parse_path, parse_place
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.fields.lookup import Nothing, find_items
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Record, is_absent
 from labelstream.workers.stream.codec.fields.sparse_value import Raw, SparseValue

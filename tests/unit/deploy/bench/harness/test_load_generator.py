@@ -12,7 +12,7 @@ from labelstream.deploy.bench.harness.load_generator import librdkafka_config, t
 from labelstream.deploy.bench.harness.topics import plain
 from labelstream.deploy.names import Topics
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 
 KAFKA = KafkaSettings(bootstrap_servers="h:1")
 

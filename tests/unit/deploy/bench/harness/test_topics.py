@@ -2,7 +2,7 @@
 
 from labelstream.deploy.bench.harness.topics import group_of, settings_for, topics_of
 from labelstream.deploy.bench.suites import stream
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 
 KAFKA = KafkaSettings(bootstrap_servers="h:1")
 

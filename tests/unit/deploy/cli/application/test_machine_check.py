@@ -11,7 +11,7 @@ from labelstream.deploy.cli.application import machine_check
 from labelstream.deploy.cli.application.machine_check import local_findings
 from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.broker.finding import Finding
 
 

@@ -25,7 +25,7 @@ from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.inspection import child_process
 from labelstream.workers.engine.loading import hub
 from labelstream.workers.errors import ModelError
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 from labelstream.workers.stream.broker.finding import Finding
 from tests.support.config_tree import tree
 from tests.support.descriptions import DESCRIPTION

@@ -14,7 +14,7 @@ from labelstream.deploy.cluster.kept_logs import LOGS
 from labelstream.deploy.control.deployed import Deployed, new_owner
 from labelstream.workers.config_file import without_secrets
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.broker.finding import Finding
 from tests.unit.deploy.cli.conftest import Run, fails
 

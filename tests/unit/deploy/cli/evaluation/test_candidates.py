@@ -7,7 +7,7 @@ import pytest
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.evaluation.candidates import DEMO, Candidate, compared, first_candidate, options_of
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 
 MODELS: dict[str, Any] = {
     "sentiment": ModelSettings(source="owner/name", long_text="windows", max_batch_tokens=64, num_cpus=2),

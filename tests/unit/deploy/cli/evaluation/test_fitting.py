@@ -16,7 +16,7 @@ from labelstream.workers.config_file import load_settings, read_config_file
 from labelstream.workers.evaluation.fitting.fit import fit
 from labelstream.workers.evaluation.fitting.split import fitting_half
 from labelstream.workers.evaluation.fitting.targets import Metric, Target
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 from tests.support.demo_sentences import write_sentences
 from tests.support.made_predictions import made_predictions
 from tests.unit.deploy.cli.conftest import Run, fails

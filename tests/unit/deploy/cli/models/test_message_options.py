@@ -11,7 +11,7 @@ from labelstream.deploy.cli.models.message_options import NAMES
 from labelstream.deploy.cli.models.texts import of_file
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Request
-from labelstream.workers.settings import LimitSettings
+from labelstream.workers.settings.limits import LimitSettings
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.rejection import DecodeError
 from labelstream.workers.stream.codec.request import check_message, request_of

@@ -13,7 +13,7 @@ from kafka.structs import TopicPartition
 from labelstream.deploy.cli.common.connect import Broker, connect
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
 from labelstream.deploy.cli.topics.record_range import RecordRange
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker import bounded_reader
 
 RECORDS = ((0, 10, "a"), (0, 40, "b"), (1, 20, "c"), (1, 30, "d"), (1, 50, "e"))  # partition, timestamp, value

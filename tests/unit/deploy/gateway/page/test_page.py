@@ -11,7 +11,7 @@ import pytest
 from labelstream.deploy.gateway.page.page import FILES, Page
 from labelstream.deploy.gateway.server.http_app import build_app
 from labelstream.deploy.gateway.server.ongoing import Requests
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 from tests.support.gateway import EngineServed, serving
 from tests.support.page import ABOUT, EVIL, FakeSource, fake_feed, read_events
 

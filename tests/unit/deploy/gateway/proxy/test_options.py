@@ -17,7 +17,7 @@ from labelstream.deploy.gateway.proxy.options import (
     proxy_options,
 )
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 
 
 def serve_with(monkeypatch: pytest.MonkeyPatch, location: str = "EveryNode", **options: Any) -> None:

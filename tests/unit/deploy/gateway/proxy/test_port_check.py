@@ -5,7 +5,7 @@ import pytest
 
 from labelstream.deploy.gateway.proxy import port_check
 from labelstream.deploy.gateway.proxy.port_check import http_findings
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 from tests.monitoring.prometheus import free_port
 from tests.support.certificates import Authority
 

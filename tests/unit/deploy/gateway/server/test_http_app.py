@@ -9,7 +9,7 @@ from labelstream.deploy.gateway.server.http_app import build_app, routers
 from labelstream.deploy.gateway.server.ongoing import Requests
 from labelstream.workers.classifier import Answer, Prediction, Request
 from labelstream.workers.engine.description import TaskName
-from labelstream.workers.settings import HttpSettings
+from labelstream.workers.settings.http import HttpSettings
 from tests.support.fake_handle import description
 
 BODY = {"input_data": ["a"]}

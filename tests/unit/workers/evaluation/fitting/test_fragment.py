@@ -7,7 +7,7 @@ import yaml
 from labelstream.workers.evaluation.fitting.fit import fit
 from labelstream.workers.evaluation.fitting.fragment import comments_of, config_text, fitted_keys
 from labelstream.workers.evaluation.fitting.targets import Metric, Target
-from labelstream.workers.settings import ModelSettings
+from labelstream.workers.settings.model import ModelSettings
 from tests.support.made_predictions import made_predictions
 
 

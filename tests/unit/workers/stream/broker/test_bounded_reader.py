@@ -7,7 +7,7 @@ import pytest
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker import bounded_reader
 from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
 from tests.support.clock import Clock

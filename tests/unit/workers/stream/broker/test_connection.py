@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import GroupAuthorizationFailedError, KafkaTimeoutError
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker import connection
 from labelstream.workers.stream.broker.connection import (
     client_config,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.finding import Finding
 from labelstream.workers.stream.broker.probe import Cluster, Unreachable, reach
 from tests.support.certificates import Authority

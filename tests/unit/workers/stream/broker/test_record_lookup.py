@@ -9,7 +9,7 @@ from kafka.errors import TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker import record_lookup
 from labelstream.workers.stream.broker.record_lookup import RecordLookup, RecordPlace
 from tests.support.positions import Positions

@@ -6,7 +6,7 @@ import pytest
 from kafka.errors import KafkaConnectionError
 from kafka.net.sasl import get_sasl_mechanism
 
-from labelstream.workers.settings import SecuritySettings
+from labelstream.workers.settings.kafka import SecuritySettings
 from labelstream.workers.stream.broker.sasl import MECHANISMS, Password
 
 

@@ -12,7 +12,7 @@ import pytest
 from kafka.errors import KafkaConnectionError
 
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import SecuritySettings
+from labelstream.workers.settings.kafka import SecuritySettings
 from labelstream.workers.stream.broker.tls import RenewedContext, make_context, tls_problem
 from tests.support.certificates import Authority, Issued
 

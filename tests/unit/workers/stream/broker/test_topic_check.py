@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from kafka.errors import GroupAuthorizationFailedError
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topic_check import TopicCheck
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, TopicLimits
 from labelstream.workers.stream.codec.timestamps import Window

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import (
     TopicSettings,
     access_problem,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.settings.kafka import KafkaSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.assignor import Assignor
 from labelstream.workers.stream.consumer.client import make_consumer
 from tests.support.fakes import UNREACHABLE

@@ -12,7 +12,7 @@ from kafka.structs import (
 )
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.source import RecordSource
 from tests.support.fakes import UNREACHABLE
 

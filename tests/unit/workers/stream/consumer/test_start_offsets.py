@@ -6,7 +6,7 @@ import pytest
 from kafka.errors import CommitFailedError, KafkaTimeoutError
 from kafka.structs import OffsetAndTimestamp, TopicPartition
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory, StartOffsets
 
 P0, P1, P2 = (TopicPartition("in", number) for number in range(3))

@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.stats import Stats
 from tests.support.clock import Clock

@@ -7,7 +7,8 @@ import pytest
 from kafka.errors import NotCoordinatorError, TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
-from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.settings.kafka import KafkaSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.delivery import hanging_transactions
 from labelstream.workers.stream.delivery.hanging_transactions import OFFSETS, HangingTransactions
 

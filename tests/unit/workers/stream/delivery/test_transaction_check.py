@@ -6,7 +6,7 @@ import pytest
 from kafka.errors import InvalidTransactionTimeoutError, KafkaError, TransactionalIdAuthorizationFailedError
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import IN_MEMORY_API
 from labelstream.workers.stream.delivery import transaction_check
 from labelstream.workers.stream.delivery.transaction_check import check_transactions

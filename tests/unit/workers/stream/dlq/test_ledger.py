@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.dlq import ledger as ledger_
 from labelstream.workers.stream.dlq.ledger import RedriveLedger, ensure_ledger, ledger_topic, peek_ledger
 from tests.support.dead_letters import ledger_of, letter

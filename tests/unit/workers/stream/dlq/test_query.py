@@ -10,7 +10,7 @@ from kafka.structs import (
 )
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import IN_MEMORY_API
 from labelstream.workers.stream.dlq.dead_letters import Selection
 from labelstream.workers.stream.dlq.query import Bounds, bounds_of, find_letters

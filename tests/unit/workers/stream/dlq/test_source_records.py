@@ -8,7 +8,7 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker import record_lookup
 from labelstream.workers.stream.codec.encode import omission
 from labelstream.workers.stream.dlq.source_records import SourceRecords

@@ -1,6 +1,6 @@
 """The share of failed messages in a window, on a clock that the test turns."""
 
-from labelstream.workers.settings import BreakerSettings
+from labelstream.workers.settings.pipeline import BreakerSettings
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
 from tests.support.clock import Clock
 

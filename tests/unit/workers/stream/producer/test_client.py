@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.producer.client import NEVER_MS, make_producer, make_transactional_producer
 from tests.support.fakes import UNREACHABLE
 

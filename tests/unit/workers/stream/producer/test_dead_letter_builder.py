@@ -7,7 +7,7 @@ from kafka.errors import InvalidRecordError, MessageSizeTooLargeError
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.classifier import Fault, Prediction, RecordError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.consumer.assignment import PartitionProgress

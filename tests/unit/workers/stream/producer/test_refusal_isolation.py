@@ -8,7 +8,7 @@ from kafka.errors import InvalidRecordError, KafkaTimeoutError, MessageSizeTooLa
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.errors import RecordRefused, StreamError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.codec.rejection import Rejection

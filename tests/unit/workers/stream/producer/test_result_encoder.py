@@ -7,7 +7,7 @@ import pytest
 
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Fault, Prediction, RecordError
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.result_encoder import ResultEncoder

@@ -4,7 +4,7 @@ does.
 
 import pytest
 
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.producer import send_window as flow
 from labelstream.workers.stream.producer.send_window import (
     FIRST_BYTES,

@@ -7,7 +7,7 @@ import pytest
 from kafka.errors import InvalidRecordError, InvalidTimestampError, MessageSizeTooLargeError
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import PartitionProgress

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from labelstream.workers.settings import BreakerSettings
+from labelstream.workers.settings.pipeline import BreakerSettings
 from labelstream.workers.stream.stats import Stages, Stats, Tally
 from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
 from tests.support.clock import Clock

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.supervision import stall_detector
 from labelstream.workers.stream.supervision.stall_detector import StallDetector, loop_stalls, peer_stalls
 from tests.support.clock import Clock
