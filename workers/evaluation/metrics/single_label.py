@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.evaluation.metrics import bootstrap
-from labelstream.workers.evaluation.metrics.label_counts import averaged, label_metrics
 from labelstream.workers.evaluation.metrics.measurement import Measurement
+from labelstream.workers.evaluation.metrics.precision_recall import averaged, label_metrics
 from labelstream.workers.evaluation.metrics.ranking import add_ranking, ranking_of
 from labelstream.workers.evaluation.predictions import Predictions
 

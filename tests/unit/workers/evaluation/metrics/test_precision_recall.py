@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from labelstream.workers.evaluation.metrics.label_counts import averaged, label_metrics, ratio
+from labelstream.workers.evaluation.metrics.precision_recall import averaged, label_metrics, ratio
 
 
 def test_ratio_by_zero_is_zero() -> None:
