@@ -16,7 +16,7 @@ from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.report import State, WorkerReport
 from labelstream.workers.stream.run_factory import CLOSE_MS, Run, RunFactory
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.supervision.alerts import Alarms
+from labelstream.workers.stream.supervision.alarms import Alarms
 from labelstream.workers.stream.supervision.commands import Command, CommandAnswer, Commands
 from labelstream.workers.stream.supervision.execution import execute
 from labelstream.workers.stream.supervision.health_check import HealthCheck

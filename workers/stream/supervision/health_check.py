@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from labelstream.workers.errors import LabelstreamError, StreamError
-from labelstream.workers.stream.supervision.alerts import Alarms
+from labelstream.workers.stream.supervision.alarms import Alarms
 from labelstream.workers.stream.supervision.restart_backoff import RestartBackoff
 from labelstream.workers.stream.supervision.stall_detector import StallDetector, loop_stalls
 

@@ -5,7 +5,7 @@ import pytest
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision import restart_backoff
-from labelstream.workers.stream.supervision.alerts import Alarms
+from labelstream.workers.stream.supervision.alarms import Alarms
 from labelstream.workers.stream.supervision.health_check import HealthCheck
 from labelstream.workers.stream.supervision.restart_backoff import RestartBackoff
 from labelstream.workers.stream.supervision.stall_detector import StallDetector

@@ -6,13 +6,13 @@ import pytest
 
 from labelstream.workers.stream.report import ALARMS_PAGE
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.supervision.alerts import Alarms
+from labelstream.workers.stream.supervision.alarms import Alarms
 
 
 def test_alarms_are_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     stats = Stats()
     alarms = Alarms("p", stats)
-    with caplog.at_level(logging.WARNING, "labelstream.workers.stream.supervision.alerts"):
+    with caplog.at_level(logging.WARNING, "labelstream.workers.stream.supervision.alarms"):
         for seconds in range(3):
             alarms.update("watch", {"a": f"silent for {seconds} s"})
         alarms.update("check", {"b": "stuck"})
