@@ -27,7 +27,7 @@ LED_BY = [
     "labelstream.workers.stream.record_batch.reader",
     "labelstream.workers.stream.record_batch.legacy_messages",
     "labelstream.workers.stream.record_batch.decompression",
-    "labelstream.workers.stream.consumer.corrupt_batches",
+    "labelstream.workers.stream.consumer.fetching",
     "labelstream.workers.stream.record_batch.record",
 ]
 MAX_BYTES = 4_096

@@ -11,7 +11,7 @@ from kafka.record.util import calc_crc32c, decode_varint
 from kafka.structs import TopicPartition
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
+from labelstream.workers.stream.consumer.fetching import CorruptBatch, _GuardedRecords
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.decompression import inflate
 from labelstream.workers.stream.record_batch.unread import Unread

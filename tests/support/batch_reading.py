@@ -7,7 +7,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.record import MemoryRecords
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
+from labelstream.workers.stream.consumer.fetching import CorruptBatch, _GuardedRecords
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.unread import Unread
 from tests.support.raw_batches import batch, record

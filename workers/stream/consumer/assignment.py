@@ -17,7 +17,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
+from labelstream.workers.stream.consumer.fetching import CorruptBatch
 
 Offsets = dict[TopicPartition, int]
 Notes = dict[TopicPartition, tuple[int, str]]  # (offset, commit metadata)

@@ -6,7 +6,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from labelstream.workers.stream.consumer.assignment import PartitionAssignment, PartitionProgress
-from labelstream.workers.stream.consumer.corrupt_batches import Fetching
+from labelstream.workers.stream.consumer.fetching import Fetching
 
 
 class Lag:

@@ -14,7 +14,7 @@ from kafka.structs import TopicPartition
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.assignment import Offsets, PartitionAssignment, PartitionProgress
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching
+from labelstream.workers.stream.consumer.fetching import CorruptBatch, Fetching
 from labelstream.workers.stream.consumer.lag import Lag
 from labelstream.workers.stream.consumer.membership import Membership
 from labelstream.workers.stream.consumer.offset_committer import OffsetCommitter

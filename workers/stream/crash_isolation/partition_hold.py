@@ -11,7 +11,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import LabelstreamError, StreamError
 from labelstream.workers.stream.consumer.assignment import Notes, PartitionAssignment, PartitionProgress, as_kafka
-from labelstream.workers.stream.consumer.corrupt_batches import Fetching
+from labelstream.workers.stream.consumer.fetching import Fetching
 from labelstream.workers.stream.consumer.membership import Membership
 from labelstream.workers.stream.crash_isolation.suspects import Lives, SuspectRecords
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.assignment import partition_name
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
+from labelstream.workers.stream.consumer.fetching import CorruptBatch
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
 from labelstream.workers.stream.supervision.pipeline_monitor import PipelineMonitor

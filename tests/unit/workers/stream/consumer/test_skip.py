@@ -8,7 +8,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import CommandRefused
 from labelstream.workers.stream.consumer.assignment import PartitionAssignment, PartitionProgress
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
+from labelstream.workers.stream.consumer.fetching import CorruptBatch
 from labelstream.workers.stream.consumer.skip import CorruptBatchSkip
 
 A, B = TopicPartition("in", 0), TopicPartition("in", 1)

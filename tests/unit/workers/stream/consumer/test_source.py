@@ -9,7 +9,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import OffsetOutOfRange, StreamError
 from labelstream.workers.settings.pipeline import PipelineSettings
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
+from labelstream.workers.stream.consumer.fetching import CorruptBatch
 from labelstream.workers.stream.consumer.source import JOIN_MS, RecordSource
 from labelstream.workers.stream.stats import Stats
 from tests.support.fake_consumer import Consumer

@@ -7,7 +7,7 @@ import pytest
 from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
+from labelstream.workers.stream.consumer.fetching import CorruptBatch
 from labelstream.workers.stream.supervision.alarm_rules import AlarmRules
 from labelstream.workers.stream.supervision.stall_detector import StallDetector
 from tests.support.clock import Clock

@@ -10,7 +10,7 @@ from kafka.protocol.consumer import FetchResponse
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching, _GuardedRecords
+from labelstream.workers.stream.consumer.fetching import CorruptBatch, Fetching, _GuardedRecords
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.limits import RECORD_BYTES
 from tests.support import raw_batches as raw
