@@ -17,7 +17,7 @@ from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.deployments.stream_worker import MakeWorker, StreamWorker
 from labelstream.deploy.deployments.version import file_of, files_of, version_of
 from labelstream.deploy.gateway.http_gateway import HttpGateway
-from labelstream.deploy.model_client.least_loaded_router import LeastOutstandingRequests
+from labelstream.deploy.model_client.least_outstanding_router import LeastOutstandingRouter
 from labelstream.deploy.model_client.serve_classifier import PARTS_AT_ONCE
 from labelstream.deploy.names import BOARD, GATEWAY, model_deployment, pipeline_deployment, used_models
 from labelstream.deploy.observability import tracing
@@ -35,7 +35,7 @@ STOP_MARGIN_S = 30.0
 REFUSED_AT_ONCE = 64  # requests above http.max_ongoing_requests that a gateway replica refuses at once
 UPSCALE_S, DOWNSCALE_S = 5.0, 120.0  # of gateway replicas
 MIN_ONGOING_CALLS = 64
-ROUTER = RequestRouterConfig(request_router_class=LeastOutstandingRequests)  # type: ignore[arg-type]
+ROUTER = RequestRouterConfig(request_router_class=LeastOutstandingRouter)  # type: ignore[arg-type]
 # The period is also how soon a dead replica is noticed. From a SIGKILL to the next replica's constructor (five runs
 # each): 6.6 s with a period of 5 s, 4.1 s with 2 s, 3.8 s with 1 s.
 HEALTH_CHECK_PERIOD_S, HEALTH_CHECK_TIMEOUT_S = 2.0, 30.0

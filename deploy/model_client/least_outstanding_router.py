@@ -1,4 +1,4 @@
-"""The router of calls: a call goes to the replica that holds the fewest calls of the same caller.
+"""The router of calls, by least outstanding requests: a call goes to the replica with the fewest calls of this caller.
 
 docs/adr/0006-least-loaded-router.md compares this router with Serve's own.
 """
@@ -13,7 +13,7 @@ from ray.serve.request_router import FIFOMixin, PendingRequest, ReplicaID, Reque
 MAX_CANDIDATES = 16  # the next candidates are tried if the first replica is full or gone
 
 
-class LeastOutstandingRequests(FIFOMixin, RequestRouter):
+class LeastOutstandingRouter(FIFOMixin, RequestRouter):
     """Counts the calls that are sent to each replica and not completed. Runs on the router's event loop."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
