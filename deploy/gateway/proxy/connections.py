@@ -5,6 +5,7 @@ connections. Serve passes no such option to uvicorn.
 """
 
 import asyncio
+import re
 import resource
 from typing import Any
 
@@ -16,6 +17,7 @@ MAX_HEAD_BYTES = 65_536  # as h11, uvicorn's other parser
 MAX_SHARE = 0.75  # of this process's file descriptors; Ray needs some of the others
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
 
 
 def max_connections() -> int:
@@ -27,6 +29,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """A connection whose next request must have its head in `HEAD_S` seconds, and in `MAX_HEAD_BYTES`.
 
     So must the rest of a body whose request is already answered: uvicorn reads the rest and drops it.
+    A target such as `http://host/path` takes the place of the header Host, as RFC 9112 (3.2.2) demands.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -60,6 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._expect_nothing()
+        self._take_target()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -70,6 +74,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.cycle.more_body:
             self._expect()
+
+    def _take_target(self) -> None:
+        """Make an absolute target a path, and its host the value of Host. Several Hosts stay several."""
+        if found := _ABSOLUTE.fullmatch(self.url):
+            host, rest = found.groups()
+            self.url = rest if rest.startswith(b"/") else b"/" + rest
+            self.headers[:] = [(name, host if name == b"host" else value) for name, value in self.headers]
 
     def _expect(self) -> None:
         if self._timer is None:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,8 +8,10 @@ import pytest
 from fastapi import FastAPI, Request
 from uvicorn.protocols.http import auto
 
+from labelstream.deploy.gateway.envelopes import Envelopes
 from labelstream.deploy.gateway.proxy import connections
 from labelstream.deploy.gateway.proxy.connections import MAX_HEAD_BYTES, bound_connections
+from labelstream.deploy.gateway.server.access import Access
 from tests.support.gateway import serving
 
 WAIT_S = 10.0
@@ -35,6 +38,11 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     @app.post("/read")
     async def read(request: Request) -> int:
         return len(await request.body())
+
+    @app.get("/")
+    @app.get("/target")
+    async def target(request: Request) -> dict[str, object]:
+        return {"hosts": request.headers.getlist("host"), "path": request.url.path, "query": request.url.query}
 
     with serving(app) as url:
         yield int(url.rpartition(":")[2])
@@ -86,6 +94,40 @@ def test_large_body_is_read(port: int) -> None:
     body = b"x" * 10 * MAX_HEAD_BYTES
     head = b"POST /read HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
     assert answer(port, head, body).endswith(str(len(body)).encode())
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "path", "query"),
+    [
+        ("http://evil.example:80/target?a=b", "evil.example:80", "/target", "a=b"),
+        ("HTTP://evil.example", "evil.example", "/", ""),
+        ("http://evil.example?a=http://b/", "evil.example", "/", "a=http://b/"),
+        ("http://me@[::1]:8000/target", "me@[::1]:8000", "/target", ""),
+        ("/target?a=http://evil.example/", "localhost", "/target", "a=http://evil.example/"),
+    ],
+)
+def test_host_of_an_absolute_target_precedes_the_header(
+    port: int, target: str, host: str, path: str, query: str
+) -> None:
+    found = answer(port, f"GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+    assert json.loads(found.partition(b"\r\n\r\n")[2]) == {"hosts": [host], "path": path, "query": query}
+
+
+def test_several_hosts_stay_several_beside_an_absolute_target(port: int) -> None:
+    head = b"GET http://localhost/target HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n"
+    assert json.loads(answer(port, head).partition(b"\r\n\r\n")[2])["hosts"] == ["localhost", "localhost"]
+
+
+def test_access_judges_the_host_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
+    bound_connections()
+    app = FastAPI()
+    app.add_middleware(Access, envelopes=Envelopes(app), token=None, hosts=["localhost"])
+    with serving(app) as url:
+        head = b"GET http://%s/ HTTP/1.1\r\nhost: %s\r\nconnection: close\r\n\r\n"
+        port = int(url.rpartition(":")[2])
+        assert answer(port, head % (b"evil.example", b"localhost")).startswith(b"HTTP/1.1 403 ")
+        assert answer(port, head % (b"localhost", b"evil.example")).startswith(b"HTTP/1.1 404 ")
 
 
 def test_connections_beyond_the_bound_are_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
