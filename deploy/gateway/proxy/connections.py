@@ -28,14 +28,15 @@ def max_connections() -> int:
 class BoundedProtocol(HttpToolsProtocol):
     """A connection whose next request must have its head in `HEAD_S` seconds, and in `MAX_HEAD_BYTES`.
 
-    So must the rest of a body whose request is already answered: uvicorn reads the rest and drops it.
+    The bytes between two parts of a body, and the trailers after it, have the same bound. Trailers are dropped. The
+    rest of a body whose request is already answered has the same time: uvicorn reads the rest and drops it.
     A target such as `http://host/path` takes the place of the header Host, as RFC 9112 (3.2.2) demands.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._timer: asyncio.TimerHandle | None = None
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._field_bytes = True, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -49,24 +50,32 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._field_bytes += len(data)
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._end(_LARGE)
+        if self._field_bytes > MAX_HEAD_BYTES:
+            self._end(_LARGE if self._may_answer() else b"")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head = True
         self._expect()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # uvicorn would add trailers to the headers of the running request
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._field_bytes = False, 0
         self._expect_nothing()
         self._take_target()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._field_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        self._field_bytes = 0
         self._expect_nothing()
         super().on_message_complete()
 
@@ -81,6 +90,13 @@ class BoundedProtocol(HttpToolsProtocol):
             host, rest = found.groups()
             self.url = rest if rest.startswith(b"/") else b"/" + rest
             self.headers[:] = [(name, host if name == b"host" else value) for name, value in self.headers]
+
+    def _may_answer(self) -> bool:
+        """Whether no answer of a request before stands or comes between the client and an answer now."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return True
+        return not (self._in_head or cycle.response_started or self.pipeline)
 
     def _expect(self) -> None:
         if self._timer is None:

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -48,11 +49,12 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield int(url.rpartition(":")[2])
 
 
-def answer(port: int, *parts: bytes) -> bytes:
-    """All that the server sends until the server closes the connection."""
+def answer(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    """All that the server sends until the server closes the connection. `pause_s`: after each part."""
     with socket.create_connection(("127.0.0.1", port), WAIT_S) as client:
         for part in parts:
             client.sendall(part)
+            time.sleep(pause_s)
         found = b""
         while part := client.recv(65_536):
             found += part
@@ -94,6 +96,37 @@ def test_large_body_is_read(port: int) -> None:
     body = b"x" * 10 * MAX_HEAD_BYTES
     head = b"POST /read HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
     assert answer(port, head, body).endswith(str(len(body)).encode())
+
+
+CHUNKED = b"POST /read HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "field"),
+    [(b"0\r\n", b"x: x\r\n"), (b"0\r\n", b"x"), (b"1;", b"x")],
+    ids=["trailers", "one trailer", "extension of a chunk"],
+)
+def test_large_fields_after_the_head_are_431(port: int, before: bytes, field: bytes) -> None:
+    large = field * (MAX_HEAD_BYTES // len(field) + 1)
+    found = answer(port, CHUNKED + b"1\r\nx\r\n" + before, large, pause_s=0.1)
+    assert found.startswith(b"HTTP/1.1 431 ")
+
+
+def test_trailers_are_dropped(port: int) -> None:
+    head = CHUNKED.replace(b"POST /read", b"GET /target")
+    found = answer(port, head + b"1\r\nx\r\n0\r\nhost: evil.example\r\n\r\n")
+    assert json.loads(found.partition(b"\r\n\r\n")[2])["hosts"] == ["localhost"]
+
+
+def test_body_in_many_small_chunks_is_read(port: int) -> None:
+    chunks = b"1\r\nx\r\n" * MAX_HEAD_BYTES
+    assert answer(port, CHUNKED, chunks, b"0\r\nx: x\r\n\r\n").endswith(b"\r\n\r\n%d" % MAX_HEAD_BYTES)
+
+
+def test_large_head_behind_a_request_in_flight_gets_no_answer(port: int) -> None:
+    large = b"GET / HTTP/1.1\r\nx: " + b"x" * MAX_HEAD_BYTES
+    with suppress(ConnectionError):  # a reset is as good as an end
+        assert answer(port, GET, large, pause_s=0.1) == b""
 
 
 @pytest.mark.parametrize(
