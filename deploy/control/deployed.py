@@ -12,8 +12,8 @@ from labelstream.deploy.cluster.run_note import resolved, user_name
 class Owner(TypedDict):
     """The command that owns an application. `config`: absolute path of its file on `host`.
 
-    `local`: the Ray cluster ends with the command. `changed_at`: seconds since 1970 of the last `labelstream apply` of
-    the same file.
+    `local`: the Ray cluster ends with the command. `page`: the command has the option --page. `changed_at`: seconds since
+    1970 of the last `labelstream apply` of the same file.
     """
 
     id: str
@@ -22,6 +22,7 @@ class Owner(TypedDict):
     host: str
     config: str
     local: bool
+    page: NotRequired[bool]
     changed_at: NotRequired[float]
 
 
@@ -44,7 +45,7 @@ class Deployed(NamedTuple):
     drain_timeout_s: float
 
 
-def new_owner(command: Literal["run", "apply"], config: Path, local: bool) -> Owner:
+def new_owner(command: Literal["run", "apply"], config: Path, local: bool, page: bool = False) -> Owner:
     """The owner of an application that this process deploys."""
     return {
         "id": uuid.uuid4().hex,
@@ -53,6 +54,7 @@ def new_owner(command: Literal["run", "apply"], config: Path, local: bool) -> Ow
         "host": socket.gethostname(),
         "config": resolved(config),
         "local": local,
+        "page": page,
     }
 
 

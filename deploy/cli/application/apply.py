@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.application.changes import changes
-from labelstream.deploy.cli.application.run import log_progress, look_before, warn_before
+from labelstream.deploy.cli.application.run import log_progress, look_before, warn_before, with_page
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import VERBOSITY, escape, say, set_up_logging, stops_on_signals
 from labelstream.deploy.cli.common.running import address_of
@@ -89,14 +89,15 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
     started = time.monotonic()
     logger.info("joining Ray at %s", address)
     with runtime.joined(address), stops_on_signals():
+        found, ours = runtime.deployed(), new_owner("apply", config, local=False)
+        settings = _with_kept_page(settings, found, ours)
         runtime.start_serve(settings, everywhere=run is None)
-        found = runtime.deployed()
         if run is not None and found is None:
             raise StartError(
                 f"process {run.note.pid}, which runs {config}, is starting or ending; try again in a moment"
             )
         after = without_secrets(settings)
-        owner = _owner_of(found, new_owner("apply", config, local=False), after)
+        owner = _owner_of(found, ours, after)
         _say_changes(found, after, owner)
         if found is not None:  # workers and the gateway need their models to finish what is in flight
             runtime.drain(without=settings.pipelines, gateway=settings.http is None)
@@ -109,6 +110,16 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
             kept = {"pid": run.note.pid, "started_at": run.note.started_at}
             write_note(run.folder, replace(note_of(settings, config, address), **kept))
     logger.info("everything runs, %.0f s after the start", time.monotonic() - started)
+
+
+def _with_kept_page(settings: Any, found: Deployed | None, ours: Owner) -> Any:
+    """`settings` with the page that `labelstream run --page` of the same file asked for."""
+    owner = None if found is None else found.owner
+    if owner is None or not owner.get("page") or not is_same_file(owner, ours):
+        return settings
+    if settings.http is None or not settings.http.page:
+        logger.info("http.page stays on, because of `labelstream run --page`")
+    return with_page(settings)
 
 
 def _owner_of(found: Deployed | None, ours: Owner, after: dict[str, Any]) -> Owner:

@@ -91,7 +91,7 @@ def run(
     metrics = None if metrics_port is None else MetricsAddress(metrics_address or "127.0.0.1", metrics_port)
     settings = load_config(config)
     if page:
-        settings = _with_page(settings)
+        settings = with_page(settings)
     if address is not None:
         use_address(address)
     else:
@@ -102,12 +102,12 @@ def run(
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
         try:
-            _run(settings, config, address, folder, metrics)
+            _run(settings, config, address, folder, metrics, page)
         except KeyboardInterrupt:
             logger.info("stopped")
 
 
-def _run(settings: Any, config: Path, address: str | None, folder: Path | None, metrics: Any) -> None:
+def _run(settings: Any, config: Path, address: str | None, folder: Path | None, metrics: Any, page: bool) -> None:
     started = time.monotonic()
     if address is None:
         look_before(settings, metrics, "nothing is started")
@@ -116,7 +116,7 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
     logger.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
     from labelstream.deploy.cluster import runtime
 
-    owner = new_owner("run", config, local=address is None)
+    owner = new_owner("run", config, local=address is None, page=page)
     with _logs_kept(folder), runtime.ray_for(settings, address, metrics, _show_line), stops_on_signals():
         if address is not None:
             _require_free(runtime.deployed(), f"-c {config} --address {address}")
@@ -144,7 +144,8 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
             raise
 
 
-def _with_page(settings: Any) -> Any:
+def with_page(settings: Any) -> Any:
+    """`settings` with `http.page`, and with the section `http` if there is none."""
     from labelstream.workers.settings.http import HttpSettings
 
     http = settings.http or HttpSettings()

@@ -10,7 +10,7 @@ import pytest
 
 from labelstream.deploy.cli.application import apply as apply_module
 from labelstream.deploy.cli.application import preflight
-from labelstream.deploy.cli.application.run import look_before
+from labelstream.deploy.cli.application.run import look_before, with_page
 from labelstream.deploy.cli.common.connect import load_config
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.cluster.run_note import RunNote
@@ -27,6 +27,7 @@ class Cluster:
     def __init__(self) -> None:
         self.found: Deployed | None = None
         self.owner: Any = None
+        self.settings: Any = None
         self.done: list[str] = []
         self.error: Exception | None = None
 
@@ -36,12 +37,17 @@ class Cluster:
         yield
         self.done.append("left")
 
+    def start_serve(self, settings: Any, everywhere: bool) -> None:
+        self.settings = settings
+        self.done.append("Serve")
+
     def drain(self, without: Any, gateway: bool) -> bool:
-        assert gateway  # the config has no HTTP
+        assert gateway == (self.settings.http is None)
         self.done.append(f"drained but {', '.join(without)}")
         return True
 
     def deploy(self, settings: Any, timeout_s: float, on_progress: Any, owner: Any) -> None:
+        assert settings is self.settings
         self.owner = owner
         self.done.append(f"deployed within {timeout_s:g} s")
         if self.error is not None:
@@ -55,10 +61,9 @@ class Cluster:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster()
-    for name in ("joined", "drain", "deploy", "undeploy"):
+    for name in ("joined", "start_serve", "drain", "deploy", "undeploy"):
         monkeypatch.setattr(runtime, name, getattr(cluster, name))
     monkeypatch.setattr(runtime, "deployed", lambda: cluster.found)
-    monkeypatch.setattr(runtime, "start_serve", lambda settings, everywhere: cluster.done.append("Serve"))
     monkeypatch.setattr(apply_module, "warn_before", lambda settings: None)
     monkeypatch.setattr(apply_module, "look_before", lambda settings, port, refusal, runs: None)
     return cluster
@@ -103,6 +108,25 @@ def test_apply_without_changes_keeps_owner_unchanged(run: Run, cluster: Cluster,
     assert "the config has not changed" in found.err
     assert cluster.owner == cluster.found.owner
     assert "deployed within 1800 s" in cluster.done, "a secret may have changed, or a replica may not run"
+
+
+@pytest.mark.parametrize("http", ["kafka:", "http: {port: 8123, page: false}\nkafka:"], ids=["without http", "off"])
+def test_page_of_the_run_stays(run: Run, cluster: Cluster, write_config: Callable[..., str], http: str) -> None:
+    config = write_config("kafka:", http)
+    before = without_secrets(with_page(load_config(Path(config))))
+    cluster.found = Deployed(new_owner("run", Path(config), local=False, page=True), before, 30.0)
+    found = run("apply", "-c", config, "--address", "h:1")
+    assert cluster.settings.http.page
+    assert "http.page stays on, because of `labelstream run --page`" in found.err
+    assert "the config has not changed" in found.err
+    assert cluster.owner["page"]
+
+
+@pytest.mark.parametrize(("file", "page"), [("other.yaml", True), (None, False)], ids=["other file", "no --page"])
+def test_page_of_no_such_run_is_not_kept(run: Run, cluster: Cluster, config: str, file: str | None, page: bool) -> None:
+    cluster.found = Deployed(new_owner("run", Path(file or config), local=False, page=page), {"http": {}}, 30.0)
+    found = run("apply", "-c", config, "--address", "h:1")
+    assert (cluster.settings.http, "stays on" in found.err) == (None, False)
 
 
 def test_run_of_another_file_is_replaced(run: Run, cluster: Cluster, config: str) -> None:
