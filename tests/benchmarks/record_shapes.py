@@ -20,7 +20,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labelstream.workers.classifier import Prediction
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode import decoder
-from labelstream.workers.stream.codec.encode import value_encoder
+from labelstream.workers.stream.codec.encoding.results import value_encoder
 from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
 from labelstream.workers.stream.codec.text_list import TextAnswers
 

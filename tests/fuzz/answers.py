@@ -11,13 +11,10 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import Verbatim
 from labelstream.schemas.result import RESULT
 from labelstream.workers.classifier import Embedding, Fill, MaskFill, Prediction
-from labelstream.workers.stream.codec.encode import (
-    ProducerRecord,
-    encode_dead_letter,
-    encode_result,
-    number_in,
-    result_headers,
-)
+from labelstream.workers.stream.codec.encoding.dead_letters import encode_dead_letter
+from labelstream.workers.stream.codec.encoding.headers import number_in, result_headers
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
+from labelstream.workers.stream.codec.encoding.results import encode_result
 from labelstream.workers.stream.codec.rejection import DecodeError
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter, record_to_redrive
 from labelstream.workers.stream.record_batch.unread import Unread, header_name

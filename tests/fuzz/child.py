@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 LED_BY = [
     "labelstream.workers.stream.codec.decode",
     "labelstream.workers.stream.codec.fields.conditions",
-    "labelstream.workers.stream.codec.enrich",
+    "labelstream.workers.stream.codec.encoding.enrich",
     "labelstream.workers.stream.codec.fields.lookup",
     "labelstream.workers.stream.codec.fields.metadata",
     "labelstream.workers.stream.codec.fields.reader",

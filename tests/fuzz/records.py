@@ -14,7 +14,7 @@ from labelstream.workers.classifier import Prediction
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode import decoder
-from labelstream.workers.stream.codec.encode import encode_enrichment, value_encoder
+from labelstream.workers.stream.codec.encoding.results import encode_enrichment, value_encoder
 from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
 from labelstream.workers.stream.codec.json_values import parse_leniently
 from labelstream.workers.stream.codec.rejection import DecodeError

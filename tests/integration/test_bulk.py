@@ -8,10 +8,10 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from labelstream.workers.stream.broker.connection import connected_config
-from labelstream.workers.stream.codec.encode import ProducerRecord
-from labelstream.workers.stream.producer.batch_producer import BatchProducer
-from labelstream.workers.stream.producer.client import make_producer
-from labelstream.workers.stream.producer.producers import end
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
+from labelstream.workers.stream.producer.kafka_producer.batch_producer import BatchProducer
+from labelstream.workers.stream.producer.kafka_producer.client import make_producer
+from labelstream.workers.stream.producer.kafka_producer.workarounds import end
 from tests.integration.conftest import MakeTopic
 from tests.kafka import Broker
 from tests.support.streams import Topics, read_all, settings_for, wait_until

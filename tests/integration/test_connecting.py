@@ -11,7 +11,7 @@ from kafka.admin import ScramMechanism, UserScramCredentialUpsertion  # pyright:
 from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import connected_config
-from labelstream.workers.stream.producer.client import make_producer
+from labelstream.workers.stream.producer.kafka_producer.client import make_producer
 from tests.integration.conftest import StartWorker
 from tests.kafka import KafkaBroker
 from tests.kafka.broker import free_port

@@ -24,7 +24,7 @@ from kafka.structs import TopicPartition
 from labelstream.deploy.cli.main import main
 from labelstream.workers.classifier import Fault, RecordError
 from labelstream.workers.stream.broker.bounded_reader import make_reader, read_up_to
-from labelstream.workers.stream.codec.encode import omission
+from labelstream.workers.stream.codec.encoding.dead_letters import omission
 from labelstream.workers.stream.dlq import redrive
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.kafka import Broker

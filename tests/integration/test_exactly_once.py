@@ -14,12 +14,12 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from labelstream.workers import failpoints
 from labelstream.workers.stream.broker.connection import connected_config
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions, _offsets_partition
 from labelstream.workers.stream.delivery.last_transaction import LastTransaction
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer
-from labelstream.workers.stream.producer.client import make_transactional_producer
-from labelstream.workers.stream.producer.producers import end
+from labelstream.workers.stream.producer.kafka_producer.client import make_transactional_producer
+from labelstream.workers.stream.producer.kafka_producer.workarounds import end
 from tests.integration.conftest import StartWorker
 from tests.kafka import Broker, KafkaBroker
 from tests.support.streams import (

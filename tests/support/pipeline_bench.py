@@ -20,7 +20,7 @@ from labelstream.workers.stream.consumer.assignment import PartitionAssignment
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.pipeline import Pipeline
-from labelstream.workers.stream.producer.producers import IdempotentProducer
+from labelstream.workers.stream.producer.kafka_producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.record_batch.limits import weight
 from labelstream.workers.stream.stats import Stats

@@ -37,8 +37,8 @@ from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.pipeline import Pipeline
-from labelstream.workers.stream.producer.batch_producer import BatchProducer
-from labelstream.workers.stream.producer.producers import IdempotentProducer
+from labelstream.workers.stream.producer.kafka_producer.batch_producer import BatchProducer
+from labelstream.workers.stream.producer.kafka_producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 from tests.support.fake_consumer import Consumer

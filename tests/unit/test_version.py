@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from labelstream.deploy.cli.main import app
-from labelstream.workers.stream.codec.encode import VERSION as VERSION_IN_HEADERS
+from labelstream.workers.stream.codec.encoding.dead_letters import VERSION as VERSION_IN_HEADERS
 
 ROOT = Path(__file__).parents[2]
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

@@ -28,8 +28,8 @@ from labelstream.workers.stream.delivery.transaction_check import check_transact
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
 from labelstream.workers.stream.pipeline import Pipeline
-from labelstream.workers.stream.producer.client import make_producer, make_transactional_producer
-from labelstream.workers.stream.producer.producers import IdempotentProducer
+from labelstream.workers.stream.producer.kafka_producer.client import make_producer, make_transactional_producer
+from labelstream.workers.stream.producer.kafka_producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision.alarm_rules import AlarmRules

@@ -13,7 +13,7 @@ from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource
-from labelstream.workers.stream.producer.client import make_producer
+from labelstream.workers.stream.producer.kafka_producer.client import make_producer
 
 
 def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, result_bytes: int) -> float:

@@ -97,7 +97,7 @@ class Feeder:
 
     def _feed(self) -> None:
         from labelstream.workers.stream.broker.connection import translate_kafka_errors
-        from labelstream.workers.stream.producer.client import make_producer
+        from labelstream.workers.stream.producer.kafka_producer.client import make_producer
 
         with translate_kafka_errors(self._broker.settings):
             producer = make_producer(self._broker.config, self._broker.settings, [1_000_000])

@@ -140,7 +140,7 @@ def _send_all(broker: Any, topic: str, file: TextFile, messages: Iterable[KeyedV
     from kafka.errors import KafkaError
 
     from labelstream.workers.stream.broker.connection import translate_kafka_errors
-    from labelstream.workers.stream.producer.client import make_producer
+    from labelstream.workers.stream.producer.kafka_producer.client import make_producer
 
     acknowledged, started, sent = _Acknowledged(), time.monotonic(), 0
     with translate_kafka_errors(broker.settings):

@@ -25,7 +25,7 @@ from labelstream.workers.classifier import Answer, Prediction, RecordError
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.tasks.postprocess import in_order_of
 from labelstream.workers.stream.codec.decode_json import read_message
-from labelstream.workers.stream.codec.encode import encode_answer
+from labelstream.workers.stream.codec.encoding.results import encode_answer
 from labelstream.workers.stream.codec.json_spans import items
 from labelstream.workers.stream.codec.json_values import form_error
 from labelstream.workers.stream.codec.rejection import DecodeError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from labelstream.workers.classifier import Prediction
 from labelstream.workers.stream.codec.decode import decoder
-from labelstream.workers.stream.codec.encode import result_headers, value_encoder
+from labelstream.workers.stream.codec.encoding.headers import result_headers
+from labelstream.workers.stream.codec.encoding.results import value_encoder
 from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
 from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.chaos.load import Input

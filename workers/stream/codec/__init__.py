@@ -1,1 +1,1 @@
-"""Decodes records to messages or rejections (`decode*.py`); encodes results and dead letters (`encode*.py`)."""
+"""Records to messages or rejections (`decode*.py`, `fields/`), and answers to bytes (`encoding/`)."""

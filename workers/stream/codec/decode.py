@@ -11,7 +11,7 @@ from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import parse_path
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.decode_json import read_message
-from labelstream.workers.stream.codec.enrich import Enricher
+from labelstream.workers.stream.codec.encoding.enrich import Enricher
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers
 from labelstream.workers.stream.codec.fields.text_field import Check, read_text_field, text_alone
 from labelstream.workers.stream.codec.fields.text_list import TextListReader

@@ -10,9 +10,9 @@ from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
+from labelstream.workers.stream.flow_control.send_window import SendWindow, Throttle
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch
-from labelstream.workers.stream.producer.send_window import SendWindow, Throttle
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 

@@ -12,9 +12,9 @@ from labelstream.workers.stream.delivery.base import account
 from labelstream.workers.stream.delivery.open_transaction import OpenTransaction
 from labelstream.workers.stream.delivery.transactions import Aborted, TransactionalProducer
 from labelstream.workers.stream.flow_control.backoff import Backoff
+from labelstream.workers.stream.flow_control.send_window import SendWindow, Throttle
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch
-from labelstream.workers.stream.producer.send_window import SendWindow, Throttle
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 

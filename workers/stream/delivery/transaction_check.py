@@ -8,8 +8,8 @@ from labelstream.workers.errors import StartError
 from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES
-from labelstream.workers.stream.producer.client import make_transactional_producer
-from labelstream.workers.stream.producer.producers import end
+from labelstream.workers.stream.producer.kafka_producer.client import make_transactional_producer
+from labelstream.workers.stream.producer.kafka_producer.workarounds import end
 
 FENCING_API = (2, 5)
 

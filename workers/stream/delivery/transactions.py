@@ -41,12 +41,13 @@ from labelstream.workers import failpoints
 from labelstream.workers.errors import Fenced, StreamError
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka
 from labelstream.workers.stream.delivery.commit_watch import CommitWatch
 from labelstream.workers.stream.delivery.last_transaction import LastTransaction
-from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BatchProducer
-from labelstream.workers.stream.producer.producers import BrokersView, call_with_timeout, end, identity
+from labelstream.workers.stream.producer.kafka_producer.batch_producer import Acknowledgement, BatchProducer
+from labelstream.workers.stream.producer.kafka_producer.brokers_view import BrokersView
+from labelstream.workers.stream.producer.kafka_producer.workarounds import call_with_timeout, end, identity
 from labelstream.workers.stream.producer.send_errors import FENCED
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,9 @@ from labelstream.schemas.dead_letter import (
     VALUE_OMITTED,
     Reason,
 )
-from labelstream.workers.stream.codec.encode import ProducerRecord, number_in, omission, own_headers
+from labelstream.workers.stream.codec.encoding.dead_letters import omission
+from labelstream.workers.stream.codec.encoding.headers import number_in, own_headers
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.record_batch.unread import Unread
 
 PartitionOffset = tuple[int, int]  # (partition, offset) in the dead-letter topic

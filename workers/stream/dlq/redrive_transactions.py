@@ -17,10 +17,10 @@ from kafka.serializer import Serializer
 from labelstream.workers.errors import StartError, StreamError
 from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.dlq.ledger import RedriveLedger, ledger_key, ledger_topic, ledger_value, read_ledger
-from labelstream.workers.stream.producer.client import make_transactional_producer
-from labelstream.workers.stream.producer.producers import call_with_timeout, end, identity
+from labelstream.workers.stream.producer.kafka_producer.client import make_transactional_producer
+from labelstream.workers.stream.producer.kafka_producer.workarounds import call_with_timeout, end, identity
 from labelstream.workers.stream.producer.send_errors import FENCED
 
 ABORT_TIMEOUT_S = 10.0

@@ -6,7 +6,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker.record_lookup import RecordLookup, RecordPlace
-from labelstream.workers.stream.codec.encode import omission
+from labelstream.workers.stream.codec.encoding.dead_letters import omission
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter
 
 

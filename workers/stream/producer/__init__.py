@@ -1,1 +1,1 @@
-"""Produce results and dead letters: producers, send window, refused records and acknowledgements."""
+"""Produce results and dead letters: producers, output topics, refused records and acknowledgements."""

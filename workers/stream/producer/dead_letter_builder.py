@@ -2,7 +2,8 @@
 
 from labelstream.workers.classifier import RecordError
 from labelstream.workers.settings.pipeline import PipelineSettings
-from labelstream.workers.stream.codec.encode import ProducerRecord, encode_dead_letter
+from labelstream.workers.stream.codec.encoding.dead_letters import encode_dead_letter
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.text_list import FailedTexts
 from labelstream.workers.stream.micro_batch import Item, Outcome, refused

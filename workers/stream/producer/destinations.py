@@ -10,9 +10,9 @@ from kafka.structs import TopicPartition
 from labelstream.workers.records.routes import route_topics
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.micro_batch import MicroBatch
-from labelstream.workers.stream.producer.producers import Producer
+from labelstream.workers.stream.producer.kafka_producer.producers import Producer
 
 TELL_S = 3.0
 AGAIN_S = 1.0  # kafka-python refreshes its metadata every five minutes

@@ -10,7 +10,7 @@ from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.text_list import TextAnswers
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
-from labelstream.workers.stream.producer.batch_producer import Acknowledgement
+from labelstream.workers.stream.producer.kafka_producer.batch_producer import Acknowledgement
 from labelstream.workers.stream.producer.send_errors import stream_error
 from labelstream.workers.stream.stats import ABSTAINED, OTHER, ROUTE, Tally
 

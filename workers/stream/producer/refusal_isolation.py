@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from labelstream.workers.settings.pipeline import PipelineSettings
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
+from labelstream.workers.stream.producer.kafka_producer.producers import Producer
 from labelstream.workers.stream.producer.produced_batch import (
     ProducedBatch,
     TopicPartitionOffset,
     acknowledged,
     place_of,
 )
-from labelstream.workers.stream.producer.producers import Producer
 from labelstream.workers.stream.producer.send_errors import RECORD_ERRORS, stream_error
 from labelstream.workers.stream.producer.topic_rules import TopicRules
 

@@ -6,7 +6,9 @@ from typing import Any
 from labelstream.workers.classifier import Embedding, MaskFill, Prediction
 from labelstream.workers.records.routes import RouteRule
 from labelstream.workers.settings.pipeline import PipelineSettings
-from labelstream.workers.stream.codec.encode import ProducerRecord, own_headers, result_headers, value_encoder
+from labelstream.workers.stream.codec.encoding.headers import own_headers, result_headers
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
+from labelstream.workers.stream.codec.encoding.results import value_encoder
 from labelstream.workers.stream.codec.text_list import TextAnswers
 from labelstream.workers.stream.micro_batch import Item, Outcome
 

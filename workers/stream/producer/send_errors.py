@@ -17,7 +17,6 @@ from kafka.errors import (
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.errors import Fenced, RecordRefused, StreamError
-from labelstream.workers.stream.codec.encode import too_large
 from labelstream.workers.stream.codec.rejection import Rejection
 
 FENCED = (ProducerFencedError, InvalidProducerEpochError)  # another producer uses the id, or the transaction timed out
@@ -43,6 +42,17 @@ def stream_error(what: str, error: BaseException | None) -> StreamError:
 def is_missing_key(error: KafkaError) -> bool:
     """Was a record refused because it has no key? Kafka has no error code for that."""
     return isinstance(error, InvalidRecordError) and _KEYLESS in str(error)
+
+
+def too_large(size: int, model: str) -> Rejection:
+    """Rejection of a result of about `size` bytes that the output topic refuses."""
+    return Rejection(
+        Reason.RESULT_TOO_LARGE,
+        Stage.ENCODE,
+        "ResultTooLarge",
+        f"the result has about {size} bytes, more than the output topic accepts; raise its max.message.bytes",
+        model=model,
+    )
 
 
 def missing_key(topic: str, model: str) -> Rejection:

@@ -15,24 +15,25 @@ from kafka.errors import KafkaError
 from labelstream.workers.errors import RecordRefused
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import MIN_LETTER_BYTES, TopicLimits
-from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, ProducerRecord, with_texts
+from labelstream.workers.stream.codec.encoding.producer_record import RECORD_OVERHEAD, ProducerRecord
+from labelstream.workers.stream.codec.encoding.results import with_texts
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import is_valid
+from labelstream.workers.stream.flow_control.send_window import MAX_BYTES
 from labelstream.workers.stream.log_throttle import LogThrottle
 from labelstream.workers.stream.micro_batch import Item, MicroBatch, Outcome
 from labelstream.workers.stream.producer.dead_letter_builder import DeadLetterBuilder, rejection_of
 from labelstream.workers.stream.producer.destinations import Destinations
+from labelstream.workers.stream.producer.kafka_producer.producers import Producer
 from labelstream.workers.stream.producer.produced_batch import (
     DeadLetterRefused,
     ProducedBatch,
     TopicPartitionOffset,
     place_of,
 )
-from labelstream.workers.stream.producer.producers import Producer
 from labelstream.workers.stream.producer.refusal_isolation import ACK_TIMEOUT_S, RefusalIsolation
 from labelstream.workers.stream.producer.result_encoder import ResultEncoder
 from labelstream.workers.stream.producer.send_errors import stream_error
-from labelstream.workers.stream.producer.send_window import MAX_BYTES
 from labelstream.workers.stream.producer.topic_rules import TopicRules
 from labelstream.workers.stream.stats import DROPPED, by_reason
 

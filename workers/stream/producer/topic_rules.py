@@ -8,12 +8,13 @@ from kafka.errors import KafkaError
 
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.codec.encode import ProducerRecord, made_key, too_large
+from labelstream.workers.stream.codec.encoding.dead_letters import made_key
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import error_window
 from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.produced_batch import TopicPartitionOffset, place_of
-from labelstream.workers.stream.producer.send_errors import is_missing_key, missing_key, refused_result
+from labelstream.workers.stream.producer.send_errors import is_missing_key, missing_key, refused_result, too_large
 
 logger = logging.getLogger(__name__)
 MAX_REFUSALS = 10_000  # refused records kept

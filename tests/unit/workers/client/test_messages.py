@@ -10,7 +10,7 @@ from labelstream.workers.classifier import Answered, Embedding, Fault, Fill, Mas
 from labelstream.workers.client.messages import MAX_BYTES, MAX_TEXTS, answer_of, bodies_of, message_of, scores_of
 from labelstream.workers.errors import GatewayError
 from labelstream.workers.stream.codec.decode_json import read_message
-from labelstream.workers.stream.codec.encode import encode_answer
+from labelstream.workers.stream.codec.encoding.results import encode_answer
 from labelstream.workers.stream.codec.request import request_of
 
 GOOD = Prediction(("b", "a", "c"), (0.5, 0.25, 0.25), 3, False, "r", accepted=("b",))

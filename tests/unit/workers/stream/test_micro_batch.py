@@ -16,7 +16,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.stream.batch_factory import BatchFactory
-from labelstream.workers.stream.codec.encode import value_encoder
+from labelstream.workers.stream.codec.encoding.results import value_encoder
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.text_list import FailedTexts
 from labelstream.workers.stream.consumer.assignment import PartitionProgress

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason, Stage
-from labelstream.workers.stream.codec.encode import encode_dead_letter, number_in, omission, result_headers
+from labelstream.workers.stream.codec.encoding.dead_letters import encode_dead_letter, omission
+from labelstream.workers.stream.codec.encoding.headers import number_in, result_headers
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter, Selection, record_to_redrive
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread, header_name

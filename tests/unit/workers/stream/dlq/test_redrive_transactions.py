@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.dlq.redrive_transactions import Redriven, Redriver
 
 LETTER: Any = SimpleNamespace(topic="dlq", partition=0, offset=3, timestamp=1)

@@ -10,7 +10,7 @@ from kafka.structs import TopicPartition
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.broker import record_lookup
-from labelstream.workers.stream.codec.encode import omission
+from labelstream.workers.stream.codec.encoding.dead_letters import omission
 from labelstream.workers.stream.dlq.source_records import SourceRecords
 from tests.support.dead_letters import letter
 

@@ -6,7 +6,7 @@ from typing import Any
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings.pipeline import PipelineSettings
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.producer import destinations
 from labelstream.workers.stream.producer.destinations import Destinations

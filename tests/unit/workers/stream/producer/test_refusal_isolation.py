@@ -10,7 +10,7 @@ from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.micro_batch import Item, MicroBatch

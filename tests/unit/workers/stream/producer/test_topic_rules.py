@@ -9,7 +9,7 @@ from kafka.errors import InvalidRecordError, InvalidTimestampError, MessageSizeT
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer import topic_rules

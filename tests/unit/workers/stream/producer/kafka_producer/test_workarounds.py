@@ -1,4 +1,4 @@
-"""Ending a producer: nothing of it may go on sending, and nothing may be raised."""
+"""Faults of kafka-python that the workarounds hide: an ended producer sends nothing more and raises nothing."""
 
 import threading
 from types import SimpleNamespace
@@ -8,11 +8,8 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidRecordError, KafkaTimeoutError
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.producer.producers import (
-    FEW,
-    LINGER_MS,
+from labelstream.workers.stream.producer.kafka_producer.workarounds import (
     PAUSED_MS,
-    IdempotentProducer,
     end,
     keep_records_in_flight,
     set_linger,
@@ -96,15 +93,3 @@ def test_in_flight_batch_awaits_broker_after_refused_record() -> None:
     assert on_its_way.value.offset == 7
     sender.force_close()
     end(producer, 0)
-
-
-def test_a_few_records_wait_for_no_others() -> None:
-    kafka: Any = SimpleNamespace(
-        _accumulator=SimpleNamespace(config={"linger_ms": LINGER_MS}, abort_undrained_batches=None),
-        _sender=SimpleNamespace(),
-    )
-    producer, seen = IdempotentProducer(lambda: kafka), []
-    for records in (1, FEW, FEW + 1, 0):
-        producer.announce(records)
-        seen.append(kafka._accumulator.config["linger_ms"])
-    assert seen == [0, 0, LINGER_MS, 0]

@@ -13,8 +13,8 @@ from labelstream.schemas.answers import ANSWERS, ANSWERS_ENRICHMENT
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import Verbatim
 from labelstream.workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError
-from labelstream.workers.stream.codec.encode import encode_result, value_encoder
-from labelstream.workers.stream.codec.encode_answers import answers_with_texts, encode_answers
+from labelstream.workers.stream.codec.encoding.answers import answers_with_texts, encode_answers
+from labelstream.workers.stream.codec.encoding.results import encode_result, value_encoder
 from labelstream.workers.stream.codec.rejection import DecodeError
 from labelstream.workers.stream.codec.text_list import ListedText, TextAnswers, TextList
 from tests.support.decoding import pipeline

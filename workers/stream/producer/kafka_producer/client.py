@@ -6,8 +6,8 @@ from typing import Any
 from kafka.serializer import Serializer
 
 from labelstream.workers.settings.kafka import KafkaSettings
-from labelstream.workers.stream.producer.batch_producer import BatchProducer
-from labelstream.workers.stream.producer.producers import LINGER_MS, sleep_while_paused
+from labelstream.workers.stream.producer.kafka_producer.batch_producer import BatchProducer
+from labelstream.workers.stream.producer.kafka_producer.workarounds import LINGER_MS, sleep_while_paused
 
 NEVER_MS = 2**31 - 1
 

@@ -13,7 +13,7 @@ from labelstream.schemas.enrichment import ENRICHMENT
 from labelstream.schemas.message import TextMessage, Verbatim
 from labelstream.schemas.result import RESULT, ClassificationResult
 from labelstream.workers.classifier import Answered, Embedding, Fill, MaskFill, Prediction
-from labelstream.workers.stream.codec.encode import (
+from labelstream.workers.stream.codec.encoding.results import (
     encode_answer,
     encode_enrichment,
     encode_result,

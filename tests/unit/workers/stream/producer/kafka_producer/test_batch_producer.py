@@ -18,8 +18,8 @@ from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.record.memory_records import MemoryRecords
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.codec.encode import ProducerRecord
-from labelstream.workers.stream.producer.batch_producer import Ack, BatchProducer
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
+from labelstream.workers.stream.producer.kafka_producer.batch_producer import Ack, BatchProducer
 
 TOPIC, PARTITIONS = "t", (0, 1, 2, 5)
 Found = dict[int, list[list[tuple[Any, ...]]]]

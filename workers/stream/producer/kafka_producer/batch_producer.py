@@ -24,7 +24,7 @@ from kafka.producer.producer_batch import ProducerBatch
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 
 
 class Acknowledgement(Protocol):

@@ -14,8 +14,8 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.enrichment import ENRICHMENT
 from labelstream.workers.classifier import Prediction
 from labelstream.workers.stream.codec.decode import decoder
-from labelstream.workers.stream.codec.encode import value_encoder
-from labelstream.workers.stream.codec.enrich import Enricher
+from labelstream.workers.stream.codec.encoding.enrich import Enricher
+from labelstream.workers.stream.codec.encoding.results import value_encoder
 from labelstream.workers.stream.codec.json_spans import member_spans, members
 from labelstream.workers.stream.codec.json_values import name_of
 from labelstream.workers.stream.codec.rejection import DecodeError

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from labelstream.workers.settings.kafka import KafkaSettings
-from labelstream.workers.stream.producer.client import NEVER_MS, make_producer, make_transactional_producer
+from labelstream.workers.stream.producer.kafka_producer.client import (
+    NEVER_MS,
+    make_producer,
+    make_transactional_producer,
+)
 from tests.support.fakes import UNREACHABLE
 
 

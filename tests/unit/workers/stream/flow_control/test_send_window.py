@@ -5,8 +5,8 @@ does.
 import pytest
 
 from labelstream.workers.settings.pipeline import PipelineSettings
-from labelstream.workers.stream.producer import send_window as flow
-from labelstream.workers.stream.producer.send_window import (
+from labelstream.workers.stream.flow_control import send_window as flow
+from labelstream.workers.stream.flow_control.send_window import (
     FIRST_BYTES,
     MAX_BYTES,
     MIN_BYTES,

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 from labelstream.schemas.answers import EmbeddingAnswer, FillMaskAnswer
 from labelstream.workers.classifier import Embedding, MaskFill, Prediction, RecordError
-from labelstream.workers.stream.codec.encode_labels import encode_answer, json_of, partition_json, time_json
+from labelstream.workers.stream.codec.encoding.labels import encode_answer, json_of, partition_json, time_json
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.text_list import ListedText, TextAnswers, TextList, TextOutcome
 

@@ -1,0 +1,1 @@
+"""Answers to bytes: results, dead letters and their headers."""

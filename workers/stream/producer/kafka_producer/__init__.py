@@ -1,0 +1,1 @@
+"""KafkaProducer, and workarounds for its faults."""
