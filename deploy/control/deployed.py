@@ -12,8 +12,8 @@ from labelstream.deploy.cluster.run_note import resolved, user_name
 class Owner(TypedDict):
     """The command that owns an application. `config`: absolute path of its file on `host`.
 
-    `local`: the Ray cluster ends with the command. `page`: the command has the option --page. `changed_at`: seconds since
-    1970 of the last `labelstream apply` of the same file.
+    `local`: the Ray cluster ends with the command. `page`: the command has the option --page. `changed_at`: seconds
+    since 1970 of the last `labelstream apply` of the same file.
     """
 
     id: str
