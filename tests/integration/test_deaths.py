@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessIssue]
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, CrashHistory, read
+from labelstream.workers.stream.crash_isolation.crash_history import FREE_RECORDS, CrashHistory, read
 from labelstream.workers.stream.supervision import stall_detector
 from tests.chaos.single_worker import settings_of
 from tests.integration.conftest import StartWorker

@@ -2,7 +2,7 @@
 
 A record can kill its worker: out of memory, in native code, or because Serve ends a worker whose loop is blocked. The
 next worker would start at the same offset and die of the same record, forever. So a worker notes which records it is
-about to read (death_count.py), and its successor narrows these suspects down:
+about to read (crash_history.py), and its successor narrows these suspects down:
 
 * A worker without suspects reads freely, and notes each partition once, when assigned.
 * A partition with a note and without progress is suspect. Suspect partitions are read one at a time, the largest
@@ -27,7 +27,7 @@ from kafka.structs import TopicPartition
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.consumer.assignment import Notes, PartitionAssignment, PartitionProgress, log_fields
-from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, MAX_ALONE, CrashHistory, read
+from labelstream.workers.stream.crash_isolation.crash_history import FREE_RECORDS, MAX_ALONE, CrashHistory, read
 
 logger = logging.getLogger(__name__)
 PROOF_S = 10.0  # how long a worker must live without a record before reading it again

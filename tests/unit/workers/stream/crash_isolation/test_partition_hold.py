@@ -9,7 +9,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import ConfigError, StreamError
 from labelstream.workers.stream.consumer.assignment import PartitionAssignment
-from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, CrashHistory
+from labelstream.workers.stream.crash_isolation.crash_history import FREE_RECORDS, CrashHistory
 from labelstream.workers.stream.crash_isolation.partition_hold import PartitionHold
 from labelstream.workers.stream.crash_isolation.suspects import Lives
 

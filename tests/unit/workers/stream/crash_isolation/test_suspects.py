@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.assignment import Notes, PartitionAssignment, PartitionProgress
-from labelstream.workers.stream.crash_isolation.death_count import MAX_ALONE, CrashHistory, read
+from labelstream.workers.stream.crash_isolation.crash_history import MAX_ALONE, CrashHistory, read
 from labelstream.workers.stream.crash_isolation.suspects import (
     PROOF_S,
     SILENT_RETRY_S,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, CrashHistory, read
+from labelstream.workers.stream.crash_isolation.crash_history import FREE_RECORDS, CrashHistory, read
 
 COUNTS = st.integers(1, 10**9 - 1)
 
