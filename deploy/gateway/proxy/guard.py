@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labelstream.deploy.gateway.proxy.connections import bound_connections
-from labelstream.deploy.gateway.proxy.own_answers import HEALTH, RetryableAnswers
+from labelstream.deploy.gateway.proxy.retryable_answers import HEALTH, RetryableAnswers
 
 # Serve imports the function that this names in each proxy, and reads the variable at import.
 VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"

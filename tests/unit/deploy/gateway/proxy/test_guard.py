@@ -9,7 +9,7 @@ from uvicorn.protocols.http import auto
 
 from labelstream.deploy.gateway.proxy.connections import BoundedProtocol
 from labelstream.deploy.gateway.proxy.guard import HEALTH, PROXY_HEADERS, VARIABLE, ProxyGuard, middlewares
-from labelstream.deploy.gateway.proxy.own_answers import RetryableAnswers
+from labelstream.deploy.gateway.proxy.retryable_answers import RetryableAnswers
 
 
 @pytest.fixture

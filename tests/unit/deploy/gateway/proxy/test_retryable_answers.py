@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from labelstream.deploy.gateway.dialects.azure import ErrorMessage
 from labelstream.deploy.gateway.dialects.tei.errors import ErrorResponse
 from labelstream.deploy.gateway.envelopes import PlainError
-from labelstream.deploy.gateway.proxy.own_answers import HEALTH, RetryableAnswers
+from labelstream.deploy.gateway.proxy.retryable_answers import HEALTH, RetryableAnswers
 from labelstream.schemas.request_error import RequestError
 
 
