@@ -1,1 +1,1 @@
-"""The measurements of `labelstream bench`; import them only when needed, because they import torch."""
+"""The measurements of `labelstream bench`, imported only when needed because they import torch."""

@@ -1,1 +1,1 @@
-"""Judges a model on labeled texts: metrics, comparisons, thresholds and reports; no Kafka, no Ray."""
+"""Judges a model on labeled texts by metrics, comparisons, thresholds and reports, without Kafka or Ray."""

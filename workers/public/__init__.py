@@ -1,4 +1,4 @@
-"""Labelstream: text classification from Kafka to Kafka on Ray Serve; an engine and an HTTP client for Python."""
+"""The Python package of Labelstream: an engine that classifies in this process, and a client of the HTTP gateway."""
 
 from typing import TYPE_CHECKING
 

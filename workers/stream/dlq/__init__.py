@@ -1,1 +1,1 @@
-"""Query and redrive dead letters; used by `labelstream dlq`, not by the worker."""
+"""Queries and redrives dead letters for the command `labelstream dlq`, apart from the worker."""
