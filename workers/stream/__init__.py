@@ -1,1 +1,1 @@
-"""The stream worker: consume, submit, produce and commit one micro-batch after another (`worker.py`)."""
+"""The stream worker: one turn of its loop (`pipeline.py`), its thread and its restarts (`worker.py`)."""
