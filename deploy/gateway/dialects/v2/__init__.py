@@ -1,1 +1,1 @@
-"""The Open Inference Protocol V2 over REST, with the binary tensor extension."""
+"""The Open Inference Protocol V2 of KServe and Triton over REST, with the binary tensor extension."""
