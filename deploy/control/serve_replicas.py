@@ -1,4 +1,7 @@
-"""The replicas that Serve knows: a replica that died leaves this list at once, but its last report stays a minute."""
+"""Lists the live replicas that Serve knows; `summary.py` counts workers and model replicas by this list.
+
+A replica that died leaves the list at once, but its last report stays a minute.
+"""
 
 from typing import Any
 
