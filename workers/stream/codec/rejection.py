@@ -1,4 +1,8 @@
-"""Types of a rejection. The decoders and stream/micro_batch.py choose its reason."""
+"""Types of a rejection. The step that refuses a record chooses the reason.
+
+These steps are record_batch/, batch_factory.py, the decoders and encoders of codec/, micro_batch.py and
+codec/text_list.py (faults that a classifier names), crash_isolation/suspects.py and producer/send_errors.py.
+"""
 
 from typing import NamedTuple
 
