@@ -1,1 +1,1 @@
-"""Records to messages or rejections (`decode*.py`, `fields/`), and answers to bytes (`encoding/`)."""
+"""Records to messages, or to rejections with a reason (`decode*.py`, `fields/`), and answers to bytes (`encoding/`)."""
