@@ -5,7 +5,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,15 @@ _SHOWN = 10  # labels in an error
 _ABSENT, _PRESENT = ("0", "false", "no"), ("1", "true", "yes")
 
 
-def gold_of(
-    examples: Examples, kind: Kind, labels: Sequence[str], label_map: Mapping[str, str] | None = None
-) -> NDArray[Any]:
-    """The array `Predictions.gold` of `examples` for a model with `labels`.
+class Gold(NamedTuple):
+    """`values`: the array `Predictions.gold`. `by_number`: the labels that the data names by number, by that number."""
+
+    values: NDArray[Any]
+    by_number: Mapping[int, str]
+
+
+def gold_of(examples: Examples, kind: Kind, labels: Sequence[str], label_map: Mapping[str, str] | None = None) -> Gold:
+    """The true labels of `examples` for a model with `labels`.
 
     A label is one of `label_map` (the data's name -> the model's), else a name of the model in any case, else the
     number of one. A model with a single independent label also takes 0 and 1.
@@ -30,7 +35,8 @@ def gold_of(
     labels that a number may mean.
     """
     if kind is Kind.REGRESSION:
-        return np.array([_number(*one) for one in zip(examples.gold, examples.places, strict=True)], np.float64)
+        numbers = [_number(*one) for one in zip(examples.gold, examples.places, strict=True)]
+        return Gold(np.array(numbers, np.float64), {})
     _check_map(label_map or {}, labels)
     names = _Names(labels, label_map or {})
     if kind is Kind.SINGLE_LABEL:
@@ -38,8 +44,8 @@ def gold_of(
         _check(found, examples.gold, labels)
     else:
         found = _multi_label(examples.gold, names, labels)
-    names.check_numbers()
-    return np.array(found, np.bool_ if kind is Kind.MULTI_LABEL else np.int64)
+    values = np.array(found, np.bool_ if kind is Kind.MULTI_LABEL else np.int64)
+    return Gold(values, names.checked_numbers())
 
 
 class _Names:
@@ -70,8 +76,10 @@ class _Names:
         self._numbers.add(number)
         return number
 
-    def check_numbers(self) -> None:
-        """Raises EvaluationError if the numbers also are those in the names of other labels, as 1 in `1 star`."""
+    def checked_numbers(self) -> dict[int, str]:
+        """The labels found by their number. Raises EvaluationError if the numbers also are those in the names of other
+        labels, as 1 in `1 star`.
+        """
         named = {int(digits): label for label in reversed(self._labels) for digits in re.findall(r"[0-9]+", label)}
         other = next((n for n in sorted(self._numbers) if named.get(n, "") != self._labels[n]), None)
         if other is not None and self._numbers <= named.keys():
@@ -79,6 +87,7 @@ class _Names:
                 f"the label {other} may be {named[other]!r} by its name or {self._labels[other]!r} by its number; name "
                 f"each label with --label-map, such as --label-map {shlex.quote(f'{other}={named[other]}')}"
             )
+        return {number: self._labels[number] for number in sorted(self._numbers)}
 
 
 def text_of(value: Any) -> str:

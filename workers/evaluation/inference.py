@@ -31,11 +31,15 @@ class Model(Protocol):
 
 
 class Outcome(NamedTuple):
-    """`predictions`: of the answered texts, whose indexes among the examples are `rows`. `refused`: index -> reason."""
+    """`predictions`: of the answered texts, whose indexes among the examples are `rows`. `refused`: index -> reason.
+
+    `by_number`: labels that the data names by number, by that number.
+    """
 
     predictions: Predictions
     rows: NDArray[np.int64]
     refused: Mapping[int, str]
+    by_number: Mapping[int, str]
 
 
 def kind_of(description: ModelDescription) -> Kind:
@@ -96,7 +100,7 @@ def predict(
         task=TaskName(description.task),
         kind=kind,
         labels=() if kind is Kind.REGRESSION else tuple(labels),
-        gold=gold[rows],
+        gold=gold.values[rows],
         scores=scores[:, 0] if kind is Kind.REGRESSION else scores,
         logits=_logits(scores, description, kind),
         texts=[examples.texts[row] for row in rows],
@@ -104,7 +108,7 @@ def predict(
         runtime_s=runtime_s,
         accepted=None if kind is Kind.REGRESSION else accepted,
     )
-    return Outcome(predictions, rows, refused)
+    return Outcome(predictions, rows, refused, gold.by_number)
 
 
 def _answers(model: Model, requests: list[Request], advance: Callable[[int], object]) -> list[Answer]:

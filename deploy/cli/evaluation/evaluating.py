@@ -14,7 +14,7 @@ from labelstream.deploy.cli.evaluation.results import Evaluated, Results
 from labelstream.workers.evaluation.comparison import compare
 from labelstream.workers.evaluation.examples import Examples, duplicates_of
 from labelstream.workers.evaluation.inference import Outcome, kind_of, predict
-from labelstream.workers.evaluation.metrics.glue import GlueTask, label_map
+from labelstream.workers.evaluation.metrics.glue import GlueTask, by_number, label_map
 from labelstream.workers.evaluation.metrics.measure import measure
 
 
@@ -50,7 +50,18 @@ def evaluate_all(candidates: Sequence[Candidate], examples: Examples, plan: Plan
         if len(rows) < len(predictions):
             predictions = predictions.subset(np.isin(one.outcome.rows, rows))
         measured = measure(predictions, plan.task, plan.resamples, plan.seed)
-        models.append(Evaluated(one.candidate, one.revision, one.dtype, one.device, predictions, measured, places))
+        models.append(
+            Evaluated(
+                one.candidate,
+                one.revision,
+                one.dtype,
+                one.device,
+                predictions,
+                measured,
+                places,
+                one.outcome.by_number,
+            )
+        )
     first = models[0].predictions
     refused = {row: why for one in answered for row, why in one.outcome.refused.items()}
     return Results(
@@ -77,6 +88,8 @@ def _answer(candidate: Candidate, examples: Examples, plan: Plan) -> _Answered:
         if plan.task is not None:
             labels = label_map(plan.task, engine.description.labels) | labels
         outcome = predict(engine, candidate.name, examples, labels, advance)
+        if plan.task is not None:
+            outcome = outcome._replace(by_number=by_number(plan.task, engine.description.labels))
         return _Answered(candidate, engine.description.revision, name_of(engine.dtype), str(engine.device), outcome)
 
 

@@ -1,7 +1,7 @@
 """What one evaluation found, and its form as JSON."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from labelstream.workers.evaluation.metrics.measurement import Measurement
     from labelstream.workers.evaluation.predictions import Predictions
 
+MAX_NUMBERS = 10  # labels in the remark on labels by number
+
 
 class Evaluated(NamedTuple):
-    """One model and what it does. `places`: of the texts, in the order of `predictions`."""
+    """One model and what it does. `places`: of the texts, in the order of `predictions`.
+
+    `by_number`: labels that the data names by number, by that number.
+    """
 
     candidate: Candidate
     revision: str
@@ -25,6 +30,7 @@ class Evaluated(NamedTuple):
     predictions: "Predictions"
     measured: "Measurement"
     places: Sequence[str]
+    by_number: Mapping[int, str] = {}
 
 
 class Results(NamedTuple):
@@ -41,13 +47,27 @@ class Results(NamedTuple):
 
 
 def data_remarks(results: Results) -> Iterator[str]:
-    """What a reader must know of the data: texts more than once, and texts that were left out."""
+    """What a reader must know of the data: labels by number, texts more than once, and texts that were left out."""
+    for numbers, names in _numbered(results.models).items():
+        whose = f" of {', '.join(names)}" if len(results.models) > 1 else ""
+        yield f"labels matched by number{whose}: {numbers}; --label-map changes that"
     twice, left_out = results.duplicates, results.left_out
     if twice.texts:
         more = f", {twice.contradicting:,} of them with different labels" if twice.contradicting else ""
         yield f"{plural(f'{twice.texts:,}', 'text')} more than once, in {twice.rows:,} rows{more}"
     if left_out:
         yield f"{plural(f'{len(left_out):,}', 'text')} left out; the first: {left_out[0]}"
+
+
+def _numbered(models: Sequence[Evaluated]) -> dict[str, list[str]]:
+    """The labels that the data names by number, as text, and the models that have these labels."""
+    found: dict[str, list[str]] = {}
+    for one in models:
+        shown = [f"{number} = {label}" for number, label in one.by_number.items()]
+        more = f" and {len(shown) - MAX_NUMBERS} more" if len(shown) > MAX_NUMBERS else ""
+        if shown:
+            found.setdefault(", ".join(shown[:MAX_NUMBERS]) + more, []).append(one.candidate.name)
+    return found
 
 
 def as_tree(results: Results) -> dict[str, Any]:
@@ -100,6 +120,7 @@ def _model(one: Evaluated) -> dict[str, Any]:
         "task": predictions.task.value,
         "problem_type": predictions.kind.value,
         "labels": list(predictions.labels),
+        "labels_by_number": {str(number): label for number, label in one.by_number.items()},
         "truncated": int(predictions.truncated.sum()),
         "metrics": measured.values,
         "intervals": measured.intervals,

@@ -79,11 +79,20 @@ def label_map(task: GlueTask, labels: Sequence[str]) -> dict[str, str]:
             f"--glue {task.name}: the task has {len(task.labels)} labels ({', '.join(task.labels)}), and the model "
             f"{len(labels)} ({', '.join(labels[:5])}); give a model of this task"
         )
-    by_name = {label.casefold().replace("-", "_"): label for label in labels}
+    by_name = _by_name(labels)
     in_order = [by_name[name] for name in task.labels] if set(by_name) == set(task.labels) else list(labels)
     return {
         key: label for i, (name, label) in enumerate(zip(task.labels, in_order, strict=True)) for key in (str(i), name)
     }
+
+
+def by_number(task: GlueTask, labels: Sequence[str]) -> dict[int, str]:
+    """GLUE's label numbers -> `labels` of the model where the numbers decide, because the names differ; else empty."""
+    return {} if set(_by_name(labels)) == set(task.labels) or not task.labels else dict(enumerate(labels))
+
+
+def _by_name(labels: Sequence[str]) -> dict[str, str]:
+    return {label.casefold().replace("-", "_"): label for label in labels}
 
 
 def add_glue(measured: Measurement, predictions: Predictions, task: GlueTask) -> None:

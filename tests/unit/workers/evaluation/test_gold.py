@@ -19,7 +19,7 @@ def examples(*gold: Any) -> Examples:
 def gold(
     *values: Any, kind: Kind = Kind.SINGLE_LABEL, labels: tuple[str, ...] = LABELS, label_map: Any = None
 ) -> list[Any]:
-    return gold_of(examples(*values), kind, labels, label_map).tolist()
+    return gold_of(examples(*values), kind, labels, label_map).values.tolist()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,23 @@ def test_bool_is_the_label_of_its_name(labels: tuple[str, ...]) -> None:
 
 def test_name_precedes_number() -> None:
     assert gold("1", "0", labels=("1", "0")) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "wanted"),
+    [
+        (("POSITIVE", "negative"), Kind.SINGLE_LABEL, {}),
+        ((1, 0, "1", "NEGATIVE"), Kind.SINGLE_LABEL, {0: "NEGATIVE", 1: "POSITIVE"}),
+        ((True, "negative"), Kind.SINGLE_LABEL, {1: "POSITIVE"}),
+        (([1], ["NEGATIVE"]), Kind.MULTI_LABEL, {1: "POSITIVE"}),
+        ((1, 0), Kind.REGRESSION, {}),
+    ],
+    ids=["names", "numbers", "bool", "multi-label", "regression"],
+)
+def test_labels_by_number_are_told(values: tuple[Any, ...], kind: Kind, wanted: dict[int, str]) -> None:
+    assert dict(gold_of(examples(*values), kind, LABELS).by_number) == wanted
+    mapped = {"1": "NEGATIVE", "0": "POSITIVE", "True": "POSITIVE"}
+    assert gold_of(examples(*values), kind, LABELS, mapped).by_number == {}
 
 
 STARS = ("1 star", "2 stars", "3 stars")

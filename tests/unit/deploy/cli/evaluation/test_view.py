@@ -85,6 +85,18 @@ def test_comparison_names_models_by_letters(capsys: pytest.CaptureFixture[str]) 
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+def test_labels_by_number_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    found = results(single_label(), single_label(), single_label())
+    by_number = [{0: "a", 1: "b"}, {0: "a", 1: "b"}, {}]
+    models = [one._replace(by_number=numbers) for one, numbers in zip(found.models, by_number, strict=True)]
+    show(found._replace(models=models))
+    assert "labels matched by number of m0, m1: 0 = a, 1 = b; --label-map changes that\n" in capsys.readouterr().out
+    many = found.models[0]._replace(by_number={i: f"l{i}" for i in range(12)})
+    show(found._replace(models=[many], comparisons=[]))
+    assert "labels matched by number: 0 = l0, 1 = l1" in (text := capsys.readouterr().out)
+    assert "9 = l9 and 2 more; --label-map changes that\n" in text
+
+
 def test_foreign_text_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     first = single_label(n=5)
     first = replace(first, texts=[("so\x1b[31m", None)] * 5)

@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn import metrics
 
 from labelstream.workers.errors import EvaluationError
-from labelstream.workers.evaluation.metrics.glue import TASKS, glue_task, label_map
+from labelstream.workers.evaluation.metrics.glue import TASKS, by_number, glue_task, label_map
 from labelstream.workers.evaluation.metrics.measure import measure
 from tests.support.evaluated import regression, single_label
 
@@ -63,6 +63,12 @@ def test_label_numbers_go_by_name_if_all_names_agree() -> None:
     found = label_map(TASKS["mnli"], labels)
     assert (found["0"], found["1"], found["2"]) == ("ENTAILMENT", "NEUTRAL", "CONTRADICTION")
     assert found["entailment"] == "ENTAILMENT"
+
+
+def test_numbers_are_told_where_they_decide() -> None:
+    assert by_number(TASKS["sst2"], ("LABEL_0", "LABEL_1")) == {0: "LABEL_0", 1: "LABEL_1"}
+    assert by_number(TASKS["sst2"], ("Positive", "Negative")) == {}
+    assert by_number(TASKS["stsb"], ("score",)) == {}
 
 
 def test_label_numbers_go_by_number_if_names_differ() -> None:
