@@ -67,6 +67,11 @@ def kind_of(description: ModelDescription) -> Kind:
     }[description.activation]
 
 
+def labels_of(description: ModelDescription) -> Sequence[str]:
+    """The labels of the answers: for zero-shot the candidates, else the model's."""
+    return description.labels if description.zero_shot is None else description.zero_shot.labels
+
+
 def predict(
     model: Model,
     name: str,
@@ -81,9 +86,7 @@ def predict(
     the model fails.
     """
     description = model.description
-    kind = kind_of(description)
-    zero_shot = description.zero_shot
-    labels = description.labels if zero_shot is None else zero_shot.labels
+    kind, labels = kind_of(description), labels_of(description)
     gold = gold_of(examples, kind, labels, label_map)  # before the work
     started = time.perf_counter()
     answers = _answers(model, [Request(text, pair) for text, pair in examples.texts], advance)

@@ -22,7 +22,7 @@ from labelstream.deploy.cli.evaluation.fitting import (
     written_config,
 )
 from labelstream.deploy.cli.evaluation.limits import failed, limits_of
-from labelstream.deploy.cli.evaluation.options import check_outputs, pairs_of, split_labels, zero_shot_options
+from labelstream.deploy.cli.evaluation.options import check_outputs, check_pairs, split_labels, zero_shot_options
 from labelstream.deploy.cli.evaluation.results import as_tree, prediction_lines
 from labelstream.deploy.cli.evaluation.view import show
 from labelstream.deploy.cli.models.answer_texts import Labels, Template
@@ -70,6 +70,7 @@ def evaluate(
         raise ConfigError(
             "DATA", "is missing" if data is None else "unexpected beside --topic", "give a file or --topic"
         )
+    check_pairs(label_map or ())
     limits = limits_of(fail_under or (), fail_over or ())
     zero_shot = zero_shot_options([*(label or ()), *split_labels(labels)], template, multi_label)
     chosen = {"revision": revision, "dtype": dtype, "backend": backend}
@@ -104,7 +105,7 @@ def evaluate(
             None if path is None else files.enter_context(whole_file(path, option)) for path, option in outputs
         )
         examples = read_data_topic(topic, bootstrap, config, reader) if topic else read_data_file(data or "-", reader)
-        plan = Plan(data or f"topic {topic}", pairs_of(label_map or ()), task, resamples, seed)
+        plan = Plan(data or f"topic {topic}", label_map or (), task, resamples, seed)
         results = evaluate_all(candidates, examples, plan)
         show(results)  # also if there are too few texts to fit a value
         fitted = fit_wish(results.models[0].predictions, wish)

@@ -1,6 +1,6 @@
 """Has each candidate model answer the examples in this process, and measures what it says."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from typing import NamedTuple
@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 
 from labelstream.deploy.cli.common.console import announced, err
 from labelstream.deploy.cli.evaluation.candidates import Candidate
+from labelstream.deploy.cli.evaluation.options import pairs_of
 from labelstream.deploy.cli.evaluation.results import Evaluated, Results
 from labelstream.workers.evaluation.comparison import compare
 from labelstream.workers.evaluation.examples import Examples, duplicates_of
-from labelstream.workers.evaluation.inference import Outcome, kind_of, predict
+from labelstream.workers.evaluation.inference import Outcome, kind_of, labels_of, predict
 from labelstream.workers.evaluation.metrics.glue import GlueTask, by_number, label_map
 from labelstream.workers.evaluation.metrics.measure import measure
 
 
 class Plan(NamedTuple):
-    """What to measure. `data`: name of the file or topic. `label_map`: label of the data -> label of the model."""
+    """What to measure. `data`: name of the file or topic. `label_map`: items DATA=MODEL."""
 
     data: str
-    label_map: Mapping[str, str]
+    label_map: Sequence[str]
     task: GlueTask | None
     resamples: int
     seed: int
@@ -84,7 +85,7 @@ def _answer(candidate: Candidate, examples: Examples, plan: Plan) -> _Answered:
         loaded = Engine.load(candidate.source, **{**options, "top_k": None, "scores_order": "score"})
     with loaded as engine, _progress(len(examples.texts), candidate.name) as advance:
         kind_of(engine.description)
-        labels = dict(plan.label_map)
+        labels = pairs_of(plan.label_map, labels_of(engine.description))
         if plan.task is not None:
             labels = label_map(plan.task, engine.description.labels) | labels
         outcome = predict(engine, candidate.name, examples, labels, advance)

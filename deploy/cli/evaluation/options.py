@@ -144,18 +144,40 @@ def zero_shot_options(labels: Sequence[str], template: str | None, multi_label: 
     return options if template is None else options | {"hypothesis_template": template}
 
 
-def pairs_of(label_map: Sequence[str]) -> dict[str, str]:
-    """Label of the data -> label of the model. Raises ConfigError."""
+def check_pairs(label_map: Sequence[str]) -> None:
+    """Raises ConfigError if an item is not DATA=MODEL."""
+    wrong = next((pair for pair in label_map if not _splits(pair)), None)
+    if wrong is not None:
+        raise ConfigError("--label-map", f"{wrong!r} is not DATA=MODEL", "for example pos=POSITIVE")
+
+
+def pairs_of(label_map: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
+    """Label of the data -> label of the model, which has `labels`. Both may contain the sign: the model's label decides
+    at which one an item is split, else the last one.
+
+    Raises ConfigError.
+    """
     found: dict[str, str] = {}
     for pair in label_map:
-        ours, equals, theirs = (part.strip() for part in pair.rpartition("="))
-        if "" in (ours, equals, theirs):
-            raise ConfigError("--label-map", f"{pair!r} is not DATA=MODEL", "for example pos=POSITIVE")
+        splits = _splits(pair)
+        possible = [split for split in splits if split[1] in labels]
+        if len(possible) > 1:
+            meanings = " or ".join(f"{ours!r} to {theirs!r}" for ours, theirs in possible)
+            problem = f"{pair!r} may map {meanings}"
+            raise ConfigError("--label-map", problem, "rename a label of the model with --set label_names")
+        ours, theirs = possible[0] if possible else splits[-1]
         if found.setdefault(ours, theirs) != theirs:
             raise ConfigError(
                 "--label-map", f"{ours!r} has two labels of the model", "give each label of the data once"
             )
     return found
+
+
+def _splits(pair: str) -> list[tuple[str, str]]:
+    """Both parts of `pair` for each sign = that has a part on each side."""
+    parts = pair.split("=")
+    both = [("=".join(parts[:at]).strip(), "=".join(parts[at:]).strip()) for at in range(1, len(parts))]
+    return [split for split in both if all(split)]
 
 
 def check_outputs(outputs: Sequence[tuple[Path | None, str]], data: str | None) -> None:
