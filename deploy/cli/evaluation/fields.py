@@ -1,6 +1,7 @@
 """Finds text, pair and label in rows: objects of JSON, cells of a table, or records of a topic."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,13 @@ class FieldNames(NamedTuple):
     text: str | None = None
     pair: str | None = None
     label: str | None = None
+
+
+class Repeated:
+    """Type of REPEATED, which stands for the values of a key that an object has several times."""
+
+
+REPEATED = Repeated()
 
 
 class RowError(EvaluationError):
@@ -47,6 +55,9 @@ class ExampleReader:
             self._fields = self._chosen(place, row)
         text_field, pair_field, label_field = self._fields
         text, pair, gold = _at(row, text_field), _at(row, pair_field), _gold(_at(row, label_field))
+        for field, value in ((text_field, text), (pair_field, pair), (label_field, gold)):
+            if value is REPEATED:
+                raise RowError(f"{place}: duplicate key on the path of {field}; correct or remove the row")
         for field, value in ((text_field, text), (pair_field, pair)):
             if value is not None and not isinstance(value, str):
                 raise RowError(f"{place}: the value at {field} is not a string; correct the row")
@@ -93,30 +104,39 @@ class ExampleReader:
 
 
 def json_object(value: bytes) -> dict[str, Any] | None:
-    """None if `value` is not the JSON of an object."""
+    """None if `value` is not the JSON of an object. A key that an object has several times has the value REPEATED."""
     try:
-        row = json.loads(value)
+        row = json.loads(value, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 
 
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        found |= {key: REPEATED for key, count in Counter(key for key, _ in members).items() if count > 1}
+    return found
+
+
 def _at(row: Mapping[str, Any], path: str | None) -> Any:
-    """The value at a dotted path, by the rule of a pipeline's `text_field`; None if there is none."""
+    """The value at a dotted path, by the rule of a pipeline's `text_field`; None if there is none, REPEATED behind a
+    repeated key.
+    """
     if path is None or path in row:
         return None if path is None else row[path]
     from labelstream.workers.stream.codec.fields.lookup import Nothing, lookup  # pydantic
 
     found = lookup(row, path)
-    return None if type(found) is Nothing else found
+    return found if type(found) is not Nothing else REPEATED if found.actual is REPEATED else None
 
 
 def _has(row: Mapping[str, Any], path: str) -> bool:
     """Whether there is a field at a dotted path. Its value, or the object that would hold the field, may be null."""
-    from labelstream.workers.stream.codec.fields.lookup import MISSING, Nothing, lookup  # pydantic
+    from labelstream.workers.stream.codec.fields.lookup import Nothing, lookup  # pydantic
 
     found = lookup(row, path)
-    return type(found) is not Nothing or (found.actual is not MISSING and found.is_absent)
+    return type(found) is not Nothing or found.actual is None or found.actual is REPEATED
 
 
 def _is_empty(label: Any) -> bool:

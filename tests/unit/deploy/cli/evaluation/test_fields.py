@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy.cli.evaluation.fields import ExampleReader, FieldNames
+from labelstream.deploy.cli.evaluation.fields import ExampleReader, FieldNames, json_object
 from labelstream.workers.errors import EvaluationError
 from labelstream.workers.evaluation.examples import Examples
 from labelstream.workers.evaluation.metrics.glue import TASKS
@@ -100,6 +100,33 @@ def test_missing_field_shows_those_that_there_are(names: FieldNames, said: str) 
 def test_broken_row_is_named(row: dict[str, Any], said: str) -> None:
     with pytest.raises(EvaluationError, match=f"^f:2: {said}$"):
         read({"text": "a", "label": 1}, row)
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (b'{"text": "a", "label": 1, "label": 0}', "label"),
+        (b'{"text": "a", "text": "a", "label": 1}', "text"),
+        (b'{"text": "a", "text_pair": "b", "text_pair": "c", "label": 1}', "text_pair"),
+    ],
+)
+def test_repeated_key_that_is_read_is_refused(line: bytes, path: str) -> None:
+    for rows in ([line], [b'{"text": "a", "label": 1}', line]):
+        with pytest.raises(EvaluationError, match=rf"^f:{len(rows)}: duplicate key on the path of {path}; correct or"):
+            read(*(json_object(row) or {} for row in rows))
+
+
+def test_repeated_key_on_a_path_is_refused() -> None:
+    row = json_object(b'{"a": {"text": "a"}, "a": {"text": "b"}, "label": 1}') or {}
+    with pytest.raises(
+        EvaluationError, match=r"^f:1: duplicate key on the path of a\.text; correct or remove the row$"
+    ):
+        read(row, names=FieldNames("a.text"))
+
+
+def test_repeated_key_that_is_not_read_does_no_harm() -> None:
+    found = read(json_object(b'{"text": "a", "label": 1, "more": {"b": 1, "b": 2}, "id": 1, "id": 2}') or {})
+    assert (found.texts, found.gold) == ([("a", None)], [1])
 
 
 def test_blank_text_is_left_out() -> None:
