@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from heapq import nlargest
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,7 +34,15 @@ from labelstream.deploy.cli.dlq.view import COLUMNS, as_entry, as_export, as_row
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.file_errors import file_problem
 
-Limit = Annotated[int | None, typer.Option(min=1, help="Maximum number of dead letters.")]
+Newest = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", min=1, help="Number of dead letters: the newest, in the order of time. Default: all, by partition."
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Maximum number of dead letters. Of a partition, the oldest go first.")
+]
 
 dlq = typer.Typer(
     name="dlq",
@@ -52,7 +61,7 @@ def list_(
     since: Since = None,
     until: Until = None,
     at: At = None,
-    limit: Limit = None,
+    limit: Newest = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """List dead letters: place, time, reason, source record, attempts, and whether they were redriven.
@@ -62,7 +71,9 @@ def list_(
     wanted = selection(reason, topic, since, until, at)
     found, redriven = Counter[str](), 0
     terminal, width = out().is_terminal, out().width
-    with _letters(config, pipeline, wanted, limit) as (letters, done):
+    with _letters(config, pipeline, wanted) as (letters, done):
+        if limit is not None:
+            letters = sorted(nlargest(limit, letters, key=_age_order), key=_age_order)
         if terminal and not json:
             print(fitted(COLUMNS, width))
         for letter in letters:
@@ -129,8 +140,12 @@ def export(
 dlq.command(epilog=examples("dlq redrive"))(redrive)
 
 
+def _age_order(letter: Any) -> tuple[int, int, int]:
+    return letter.record.timestamp, letter.record.partition, letter.record.offset
+
+
 @contextmanager
-def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None) -> Iterator[tuple[Any, Any]]:
+def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None = None) -> Iterator[tuple[Any, Any]]:
     """The dead letters that exist now, and the ledger of redrives."""
     from labelstream.workers.stream.dlq.query import bounds_of, find_letters
 

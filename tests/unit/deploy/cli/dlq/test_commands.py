@@ -62,11 +62,28 @@ def test_list_prints_place_and_reason_without_message(run: Run, config: str) -> 
 
 @pytest.mark.parametrize(
     ("options", "places"),
-    [(["--reason", "too_large"], ["0:1", "0:3"]), (["--at", "0:2"], ["0:2"]), (["--limit", "1"], ["0:1"])],
+    [(["--reason", "too_large"], ["0:1", "0:3"]), (["--at", "0:2"], ["0:2"]), (["--limit", "1"], ["0:3"])],
 )
 def test_list_prints_only_selected_letters(run: Run, config: str, options: list[str], places: list[str]) -> None:
     ended = run("dlq", "list", "-c", config, *options)
     assert [line.split("\t")[0] for line in ended.out.splitlines()] == places
+
+
+def test_list_with_a_limit_prints_the_newest_in_the_order_of_time(
+    run: Run, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {0: 50, 1: 20, 2: 40, 3: 20, 4: 30}
+    letters = [letter(offset)._replace(record=_at_time(offset, at)) for offset, at in times.items()]
+    monkeypatch.setattr(query, "find_letters", lambda *_: iter(letters))
+    ended = run("dlq", "list", "-c", config, "--limit", "4")
+    assert [line.split("\t")[0] for line in ended.out.splitlines()] == ["0:3", "0:4", "0:2", "0:0"]
+    assert "dead letters: 4 (" in ended.err
+
+
+def _at_time(offset: int, timestamp_ms: int) -> Any:
+    record: Any = letter(offset).record
+    record.timestamp = timestamp_ms
+    return record
 
 
 def test_list_as_json_prints_one_object_per_line(run: Run, config: str) -> None:
