@@ -1,17 +1,31 @@
 """The sequences of one call and their answers so far; both outlast the attempts at the call."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelstream.deploy.model_client.call_limits import max_sequences
 from labelstream.workers.classifier import Progress, RecordError
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, select, split
 
 Rows = NDArray[np.intp]
+
+
+class Part(NamedTuple):
+    """Sequences of a call that are asked for together: their `rows` in the call, and their number of `tokens`.
+
+    `is_last`: whether the sequences are the last ones of the call without an answer.
+    """
+
+    rows: Rows
+    packed: RaggedSequences
+    tokens: int
+    is_last: bool = False
 
 
 class CallState:
@@ -37,24 +51,29 @@ class CallState:
     def _contents(self) -> list[bytes]:
         return [_content(row, self.revision) for row in split(self.packed, 1, 1)]
 
-    def left(self, rows: Rows | None = None) -> Rows:
-        """The rows of `rows` without an answer. None: of all rows."""
-        return np.flatnonzero(~self._done) if rows is None else rows[~self._done[rows]]
+    def parts(self, max_tokens: Callable[[], int]) -> Iterator[Part]:
+        """Cut the sequences without an answer into parts that fit into one Serve call each, in order.
 
-    def first(self, rows: Rows, max_sequences: int, max_tokens: int) -> int:
-        """How many of the leading `rows` fit into `max_sequences` and `max_tokens`; at least 1."""
-        ends = np.cumsum(self.packed.lengths[rows[:max_sequences]], dtype=np.int64)
-        return max(1, int(np.searchsorted(ends, max_tokens, side="right")))
+        `max_tokens`: asked before each part for the part's limit. A longer sequence is a part of its own.
+        """
+        left, max_rows = np.flatnonzero(~self._done), max_sequences(self.top_k)
+        while len(left):
+            ends = np.cumsum(self.packed.lengths[left[:max_rows]], dtype=np.int64)
+            count = max(1, int(np.searchsorted(ends, max_tokens(), side="right")))
+            rows, left = left[:count], left[count:]
+            yield Part(rows, select(self.packed, rows), int(ends[count - 1]), is_last=not len(left))
 
-    def tokens(self, rows: Rows) -> int:
-        return int(self.packed.lengths[rows].sum())
+    def part(self, rows: Rows) -> Part:
+        """`rows`, of which there is at least one, as a part."""
+        return Part(rows, select(self.packed, rows), int(self.packed.lengths[rows].sum()))
+
+    def left(self, rows: Rows) -> Rows:
+        """The rows of `rows` without an answer."""
+        return rows[~self._done[rows]]
 
     def contents(self, rows: Rows) -> list[bytes]:
         """Bytes that are equal for sequences that are equal to the model."""
         return [self._contents[row] for row in rows]
-
-    def take(self, rows: Rows) -> RaggedSequences:
-        return select(self.packed, rows)
 
     def put(self, rows: Rows, scored: ScoredSequences) -> None:
         """Store the answers to `rows`. Raises ValueError unless there is one answer of `top_k` labels a row."""

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from labelstream.deploy.model_client.call_limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
+from labelstream.deploy.model_client.call_state import Part
 
 FIRST_TOKENS_PER_S = 500.0  # a large model on a few cores; DistilBERT does 1,600 on two
 FIRST_S = 1.0  # weight of the first guess, in seconds of waiting
@@ -31,31 +32,41 @@ PART_S = 4.0
 FAST_S = 0.1
 
 
-class Part:
+# Seconds for which a replica has been running the request of a ticket apart; None if no replica is known to run it.
+Noted = Callable[[str], Awaitable[float | None]]
+
+
+class SentPart:
     """One part of a call in flight.
 
-    - `tokens`: what the current request of the part asks for.
+    - `part`: as it was cut from the call. `tries`: how often it was tried.
+    - `asked`: what its current request asks for, all or some of `part`; None if nothing is asked for.
+    - `ticket`: the note of the current request if a replica runs the request apart; else empty.
     - `since`: when the part's time started, in seconds of the loop.
     - `ran`: whether a replica was running the part apart when it was late.
     """
 
-    def __init__(self, tokens: int, since: float) -> None:
-        self.tokens, self.since, self.ran = tokens, since, False
+    def __init__(self, part: Part) -> None:
+        self.part, self.tries = part, 0
+        self.asked: Part | None = part
+        self.ticket = ""
+        self.since, self.ran = 0.0, False
         self.timer: asyncio.TimerHandle | None = None
 
-
-# Seconds for which a replica has been running a part apart; None if no replica is known to run it.
-Running = Callable[[], Awaitable[float | None]]
+    @property
+    def tokens(self) -> int:
+        """What the current request asks for."""
+        return 0 if self.asked is None else self.asked.tokens
 
 
 class Deadlines:
-    """The deadlines of one model's parts. Belongs to `loop`."""
+    """The deadlines of one model's parts. Belongs to `loop`. `noted`: `ControlPlane.noted`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, call_timeout_s: float) -> None:
-        self._loop, self._call_timeout_s = loop, call_timeout_s
+    def __init__(self, loop: asyncio.AbstractEventLoop, call_timeout_s: float, noted: Noted) -> None:
+        self._loop, self._call_timeout_s, self._noted = loop, call_timeout_s, noted
         self._measure_anew()
         self._answered_at = loop.time()
-        self._parts: dict[int, Part] = {}  # in the order of sending
+        self._parts: dict[int, SentPart] = {}  # in the order of sending
         self._looks: set[asyncio.Task[None]] = set()
 
     @property
@@ -73,14 +84,14 @@ class Deadlines:
         return self._call_timeout_s + min(max_s, PATIENCE * tokens / self.tokens_per_s)
 
     @asynccontextmanager
-    async def part(self, tokens: int, running: Running) -> AsyncIterator[Part]:
-        """Context in which a part of `tokens` is asked for. Raises TimeoutError if the part is late."""
-        part = Part(tokens, self._loop.time())
+    async def of(self, part: SentPart) -> AsyncIterator[None]:
+        """Context in which `part` is asked for; its time starts now. Raises TimeoutError if the part is late."""
+        part.since = self._loop.time()
         self._parts[id(part)] = part
         try:
             async with asyncio.timeout(None) as timeout:
-                self._wait(part, running, timeout)
-                yield part
+                self._wait(part, timeout)
+                yield
         except TimeoutError:
             if self.tokens_per_s > FIRST_TOKENS_PER_S:
                 self._measure_anew()
@@ -90,7 +101,7 @@ class Deadlines:
             if part.timer is not None:
                 part.timer.cancel()
 
-    def answered(self, part: Part, asked_at: float | None) -> None:
+    def answered(self, part: SentPart, asked_at: float | None) -> None:
         """`part` has its answer, or all that its current request asks for.
 
         `asked_at`: time of the request on the loop. None: the part ran apart, which is slower and does not count as a
@@ -110,28 +121,28 @@ class Deadlines:
     def _measure_anew(self) -> None:
         self._tokens, self._seconds = FIRST_TOKENS_PER_S * FIRST_S, FIRST_S
 
-    def _wait(self, part: Part, running: Running, timeout: asyncio.Timeout) -> None:
+    def _wait(self, part: SentPart, timeout: asyncio.Timeout) -> None:
         due = part.since + self.allowed_s(part.tokens)
-        part.timer = self._loop.call_at(due, self._due, part, running, timeout)
+        part.timer = self._loop.call_at(due, self._due, part, timeout)
 
-    def _due(self, part: Part, running: Running, timeout: asyncio.Timeout) -> None:
+    def _due(self, part: SentPart, timeout: asyncio.Timeout) -> None:
         """Find out whether the part is late or its time has started again."""
         if part.since + self.allowed_s(part.tokens) > self._loop.time():
-            self._wait(part, running, timeout)
+            self._wait(part, timeout)
             return
-        look = self._loop.create_task(self._look(part, running, timeout))
+        look = self._loop.create_task(self._look(part, timeout))
         self._looks.add(look)
         look.add_done_callback(self._looks.discard)
 
-    async def _look(self, part: Part, running: Running, timeout: asyncio.Timeout) -> None:
-        ran_s = await running()
+    async def _look(self, part: SentPart, timeout: asyncio.Timeout) -> None:
+        ran_s = await self._noted(part.ticket) if part.ticket else None
         if id(part) not in self._parts:
             return
         now = self._loop.time()
         if ran_s is not None:
             part.since = max(part.since, now - ran_s)
         if part.since + self.allowed_s(part.tokens) > now:
-            self._wait(part, running, timeout)
+            self._wait(part, timeout)
             return
         part.ran = ran_s is not None
         timeout.reschedule(now)

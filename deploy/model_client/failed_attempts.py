@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from labelstream.workers.classifier import Fault, RecordError
@@ -40,14 +40,15 @@ class Suspicion(NamedTuple):
 
 
 class FailedAttempts:
-    """Suspicions about at most `max_contents` contents; the least recently used ones are dropped."""
+    """Suspicions about at most `max_contents` contents; the least recently used ones are dropped.
+
+    `suspects`: the contents with a failure, and their suspicions.
+    """
 
     def __init__(self, max_contents: int = MAX_SUSPECTS, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_contents, self._clock = max_contents, clock
         self._known: OrderedDict[bytes, Suspicion] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._known)
+        self.suspects: Mapping[bytes, Suspicion] = self._known
 
     def of(self, content: bytes) -> Suspicion:
         found = self._known.get(content, Suspicion())

@@ -6,14 +6,15 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 from labelstream.deploy.control.reporter import noted
-from labelstream.deploy.model_client.call_limits import max_sequences
 from labelstream.deploy.model_client.call_state import CallState
 from labelstream.deploy.model_client.crash_budget import CrashBudget
-from labelstream.deploy.model_client.deadlines import Deadlines
-from labelstream.deploy.model_client.poison_isolation import Noted, PoisonIsolation
+from labelstream.deploy.model_client.deadlines import Deadlines, Noted
+from labelstream.deploy.model_client.part_sender import PartSender
+from labelstream.deploy.model_client.poison_isolation import PoisonIsolation
 from labelstream.deploy.model_client.retries import may_pass_later, one_line, retrying
 from labelstream.deploy.model_client.serve_client import ServeClient
 from labelstream.deploy.model_client.served_model import Model, ServedModel
@@ -65,15 +66,10 @@ class ServeClassifier:
         self._name, self._call_timeout_s = name, call_timeout_s
         self._loop = asyncio.new_event_loop()
         client, retry = ServeClient(name, handle, interactive), retrying(name)
-        self._deadlines, self._deaths = Deadlines(self._loop, call_timeout_s), CrashBudget(name)
-        self._isolation = PoisonIsolation(
-            name,
-            client,
-            retry,
-            is_noted or partial(noted, handle.deployment_id.app_name),
-            self._deadlines,
-            self._deaths,
-        )
+        is_noted = is_noted or partial(noted, handle.deployment_id.app_name)
+        self._deadlines, self._deaths = Deadlines(self._loop, call_timeout_s, is_noted), CrashBudget(name)
+        isolation = PoisonIsolation(name, client, is_noted, self._deadlines, self._deaths)
+        self._sender = PartSender(client, retry, self._deadlines, isolation)
         self._served = ServedModel(name, client, retry, max_tokens)
         self._tokenizing = threading.Lock()  # a task is used by one thread at a time
         self._changing = threading.Lock()  # guards the fields below
@@ -217,18 +213,18 @@ class ServeClassifier:
         """Ask for unanswered sequences, in parts. After a failure no new part is sent, and the parts in flight are
         awaited: their answers are kept.
         """
-        left, max_rows = work.left(), max_sequences(work.top_k)
-        if work.first(left, max_rows, self._deadlines.part_tokens()) == len(left):
-            await self._isolation.score(work, left)  # the common case, without a task of its own
-            return
+        parts = work.parts(self._deadlines.part_tokens)
         running: set[asyncio.Task[None]] = set()
         failures: list[BaseException] = []
         try:
-            while running or (len(left) and not failures):
-                while len(left) and not failures and len(running) < PARTS_AT_ONCE:
-                    count = work.first(left, max_rows, self._deadlines.part_tokens())
-                    part, left = left[:count], left[count:]
-                    running.add(asyncio.create_task(self._isolation.score(work, part)))
+            while True:
+                for part in islice(parts, 0 if failures else PARTS_AT_ONCE - len(running)):
+                    if part.is_last and not running:
+                        await self._sender.send(work, part)  # the common case, without a task of its own
+                        return
+                    running.add(asyncio.create_task(self._sender.send(work, part)))
+                if not running:
+                    break
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 failures += [error for task in done if (error := task.exception()) is not None]
         finally:

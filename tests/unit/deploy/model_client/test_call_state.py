@@ -1,8 +1,11 @@
 """What is answered outlasts every attempt at the call."""
 
+import numpy as np
 import pytest
 
 from labelstream.deploy.model_client import deadlines
+from labelstream.deploy.model_client.call_limits import MAX_CALL_SEQUENCES
+from labelstream.deploy.model_client.call_state import CallState, rows_of
 from labelstream.workers.classifier import Fault, Prediction
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import ModelChanged
@@ -10,6 +13,55 @@ from tests.support.crashing_replica import innocent
 from tests.support.fake_handle import FakeHandle, by_length, description, raising
 from tests.support.slow_model import TIMEOUT_S, check, connected, insist, whole_failure
 from tests.support.slow_replica import SlowHandle
+
+
+def state(*lengths: int) -> CallState:
+    ids = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    return CallState(RaggedSequences(ids, np.array(lengths, np.int32)), 1, "one", ranked=True)
+
+
+def put(work: CallState, *rows: int) -> None:
+    ids, scores = np.zeros((len(rows), 1), np.int32), np.zeros((len(rows), 1), np.float32)
+    work.put(rows_of(rows), ScoredSequences(ids, scores, {}))
+
+
+def test_parts_hold_what_has_no_answer_in_order() -> None:
+    work = state(2, 3, 9, 1, 4, 1)
+    put(work, 1, 3)
+    parts = list(work.parts(lambda: 6))
+    assert [part.rows.tolist() for part in parts] == [[0], [2], [4, 5]]  # a longer sequence is a part of its own
+    assert [part.packed.lengths.tolist() for part in parts] == [[2], [9], [4, 1]]
+    assert [part.packed.ids.tolist() for part in parts] == [[0, 0], [2] * 9, [4, 4, 4, 4, 5]]
+    assert [part.tokens for part in parts] == [2, 9, 5]
+    assert [part.is_last for part in parts] == [False, False, True]
+
+
+def test_whole_call_is_one_part_without_a_copy() -> None:
+    work = state(2, 3)
+    (part,) = work.parts(lambda: 5)
+    assert part.packed is work.packed
+    assert part.is_last
+
+
+def test_limit_of_tokens_is_asked_for_with_each_part() -> None:
+    limits = iter([1, 2, 4])
+    assert [part.rows.tolist() for part in state(1, 1, 1, 1, 1).parts(lambda: next(limits))] == [[0], [1, 2], [3, 4]]
+
+
+def test_part_has_no_more_sequences_than_one_serve_call() -> None:
+    work = state(*[1] * (MAX_CALL_SEQUENCES + 1))
+    assert [len(part.rows) for part in work.parts(lambda: 10**6)] == [MAX_CALL_SEQUENCES, 1]
+
+
+def test_answered_call_has_no_parts() -> None:
+    work = state(1, 1)
+    put(work, 0, 1)
+    assert list(work.parts(lambda: 10)) == []
+
+
+def test_rows_as_a_part() -> None:
+    part = state(2, 3, 1).part(rows_of([0, 2]))
+    assert (part.packed.ids.tolist(), part.tokens) == ([0, 0, 2], 3)
 
 
 @pytest.mark.usefixtures("fast")

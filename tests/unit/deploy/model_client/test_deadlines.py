@@ -2,13 +2,24 @@
 turns."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+import numpy as np
 import pytest
 
 from labelstream.deploy.model_client.call_limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
-from labelstream.deploy.model_client.deadlines import FAST_S, FIRST_TOKENS_PER_S, PART_S, PATIENCE, Deadlines
+from labelstream.deploy.model_client.call_state import Part
+from labelstream.deploy.model_client.deadlines import (
+    FAST_S,
+    FIRST_TOKENS_PER_S,
+    PART_S,
+    PATIENCE,
+    Deadlines,
+    Noted,
+    SentPart,
+)
+from labelstream.workers.engine.ragged import RaggedSequences
 
 TIMEOUT_S = 100.0
 
@@ -29,28 +40,28 @@ class TimeLoop(asyncio.SelectorEventLoop):
         super()._run_once()  # type: ignore[misc]
 
 
-def play(scene: Callable[[Deadlines], Coroutine[Any, Any, None]]) -> None:
+async def no_replica(_: str) -> None:
+    return None
+
+
+def play(scene: Callable[[Deadlines], Coroutine[Any, Any, None]], noted: Noted = no_replica) -> None:
     with asyncio.Runner(loop_factory=TimeLoop) as runner:
-        runner.run(scene(Deadlines(runner.get_loop(), TIMEOUT_S)))
+        runner.run(scene(Deadlines(runner.get_loop(), TIMEOUT_S, noted)))
 
 
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def no_replica() -> None:
-    return None
-
-
-async def part(
-    deadlines: Deadlines, tokens: int, takes_s: float, running: Callable[[], Awaitable[float | None]] = no_replica
-) -> float:
+async def part(deadlines: Deadlines, tokens: int, takes_s: float, ticket: str = "") -> float:
     """Ask for a part that is answered after `takes_s`; how long it took, or was given before it was late."""
     began = now()
+    sent = SentPart(Part(np.arange(1), RaggedSequences(np.ones(1, np.int32), np.ones(1, np.int32)), tokens))
+    sent.ticket = ticket
     try:
-        async with deadlines.part(tokens, running) as found:
+        async with deadlines.of(sent):
             await asyncio.sleep(takes_s)
-            deadlines.answered(found, began)
+            deadlines.answered(sent, began)
     except TimeoutError:
         pass
     return now() - began
@@ -136,16 +147,18 @@ def test_a_part_that_is_overtaken_is_late() -> None:
 
 
 def test_a_part_that_runs_by_itself_has_its_time_from_when_it_runs() -> None:
+    began_at: list[float] = []
+
+    async def noted(ticket: str) -> float | None:
+        assert ticket == "a group"
+        return now() - began_at[0]
+
     async def scene(deadlines: Deadlines) -> None:
-        began_at = now() + TIMEOUT_S - 1
-
-        async def running() -> float | None:
-            return now() - began_at
-
-        took_s = await part(deadlines, 10, 1e6, running)
+        began_at.append(now() + TIMEOUT_S - 1)
+        took_s = await part(deadlines, 10, 1e6, "a group")
         assert took_s == pytest.approx(2 * TIMEOUT_S - 1, rel=0.01)
 
-    play(scene)
+    play(scene, noted)
 
 
 def test_late_part_resets_speed_and_never_raises_it() -> None:

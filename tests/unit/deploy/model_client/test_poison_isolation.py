@@ -70,7 +70,7 @@ def test_only_the_poison_is_refused(
         for texts, future in zip(calls, futures, strict=True):
             check(texts, future.result(30))
         killers = [text for texts in calls for text in texts if "d" in text]
-        assert len(classifier._isolation._failed_attempts) == len(set(killers))  # nothing is held against anybody else
+        assert len(classifier._sender._isolation.suspects) == len(set(killers))  # nothing is held against anybody else
     assert handle.deaths <= MAX_DEATHS * len(killers) + mute
 
 
@@ -103,7 +103,7 @@ def test_a_death_for_other_reasons_is_got_over_in_one_call() -> None:
     texts = [innocent(i) for i in range(100)]
     with connected(handle) as classifier:
         check(texts, classifier.submit([Request(text) for text in texts]).result(30))
-        assert len(classifier._isolation._failed_attempts) == 0  # nothing is held against those that passed
+        assert len(classifier._sender._isolation.suspects) == 0  # nothing is held against those that passed
     assert handle.asked == 2
 
 

@@ -31,7 +31,7 @@ def test_a_model_that_is_away_makes_nobody_a_dead_letter(gone: bool) -> None:
             with pytest.raises(InferenceError, match="no answer within"):
                 classifier.submit([Request(text) for text in texts], progress).result(30)
         if gone:
-            assert len(classifier._isolation._failed_attempts) == 0
+            assert len(classifier._sender._isolation.suspects) == 0
             handle.away = False
         else:
             assert handle._device is not None
@@ -39,7 +39,7 @@ def test_a_model_that_is_away_makes_nobody_a_dead_letter(gone: bool) -> None:
             handle._seconds = lambda packed: 0.001
         answers, _ = insist(classifier, texts)
     check(texts, answers, Fault.TIMED_OUT)
-    assert len(classifier._isolation._failed_attempts) == 0
+    assert len(classifier._sender._isolation.suspects) == 0
 
 
 @pytest.mark.parametrize(("interactive", "keywords"), [(True, {"interactive": True}), (False, {})])
