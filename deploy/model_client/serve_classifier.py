@@ -75,7 +75,7 @@ class ServeClassifier:
         self._changing = threading.Lock()  # guards the fields below
         self._closed = False
         self._tokens = 0
-        self._pending: set[Future[Answers]] = set()
+        self._pending: dict[Future[Answers], asyncio.Task[Answers] | None] = {}  # None until the task begins
         self._thread = threading.Thread(target=self._run, name=f"model-{name}", daemon=True)
         self._thread.start()
         try:
@@ -120,10 +120,11 @@ class ServeClassifier:
             if not isinstance(call, ServeCall) or call.model is not model:
                 call = progress.kept = self._prepared(model, requests, progress)
                 self._tokens += len(call.prepared.packed.ids)
+            future.add_done_callback(self._cancel)
             with self._changing:
                 if self._closed:
                     raise InferenceError(f"model {self._name}: the classifier is closed")
-                self._pending.add(future)
+                self._pending[future] = None
                 self._loop.call_soon_threadsafe(self._begin, future, call, requests, progress)
         except BaseException as error:  # a panic of native code is not an Exception
             self._resolve(future, error)
@@ -158,19 +159,23 @@ class ServeClassifier:
     def _begin(
         self, future: "Future[Answers]", call: ServeCall, requests: Sequence[Request], progress: Progress
     ) -> None:
-        task = self._loop.create_task(self._answer(call, requests, progress))
+        task = self._pending[future] = self._loop.create_task(self._answer(call, requests, progress))
         task.add_done_callback(partial(self._finish, future))
-        future.add_done_callback(partial(self._cancel, task))
 
-    def _cancel(self, task: "asyncio.Task[Answers]", future: "Future[Answers]") -> None:
+    def _cancel(self, future: "Future[Answers]") -> None:
+        """`future` is done: end its task if the caller cancelled it."""
         if future.cancelled():
             with self._changing:
                 if not self._closed:
-                    self._loop.call_soon_threadsafe(task.cancel)
+                    self._loop.call_soon_threadsafe(self._end, future)
+
+    def _end(self, future: "Future[Answers]") -> None:
+        if (task := self._pending.get(future)) is not None:
+            task.cancel()
 
     def _finish(self, future: "Future[Answers]", task: "asyncio.Task[Answers]") -> None:
         if not future.set_running_or_notify_cancel():
-            self._pending.discard(future)
+            self._pending.pop(future, None)
             if not task.cancelled():
                 task.exception()  # asyncio logs an exception that nobody takes
         elif task.cancelled():
@@ -178,11 +183,11 @@ class ServeClassifier:
         elif (error := task.exception()) is not None:
             self._resolve(future, error)
         else:
-            self._pending.discard(future)
+            self._pending.pop(future, None)
             future.set_result(task.result())
 
     def _resolve(self, future: "Future[Answers]", error: BaseException) -> None:
-        self._pending.discard(future)
+        self._pending.pop(future, None)
         if not (may_pass_later(error) or isinstance(error, InferenceError)):
             logger.error("model %s: a call failed: %s", self._name, one_line(error))
         plain = type(error) is InferenceError
