@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from ray import cloudpickle, serve
 
 from labelstream.deploy.app import application
-from labelstream.deploy.cluster.runtime import APP, ray_for
-from labelstream.deploy.cluster.runtime import deploy as deploy_application
+from labelstream.deploy.cluster.application.rollout import deploy as deploy_application
+from labelstream.deploy.cluster.runtime import ray_for
+from labelstream.deploy.names import APP
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.settings.application import Settings
 from tests.chaos import inject

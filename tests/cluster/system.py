@@ -15,9 +15,11 @@ from ray.cluster_utils import Cluster
 
 from labelstream.deploy.app import application
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import removal, rollout
 from labelstream.deploy.control.control_plane import ControlPlane
 from labelstream.deploy.control.scaling import policy
 from labelstream.deploy.deployments.model_replica import ModelReplica
+from labelstream.deploy.names import APP
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
@@ -129,17 +131,17 @@ def running(cluster: Cluster, settings: Settings) -> Iterator[None]:
         try:
             yield
         finally:
-            runtime.undeploy()
+            removal.undeploy()
 
 
 def run(settings: Settings) -> None:
     """Deploy or update `settings`, with replicas that take a fixed time."""
-    runtime.deploy(settings, 240, application(settings, replica=FixedTimeReplica))
+    rollout.deploy(settings, 240, application(settings, replica=FixedTimeReplica))
 
 
 def places() -> list[tuple[str, int]]:
     """(node, process) of every replica of the model."""
-    handle: Any = serve.get_deployment_handle("model-m", runtime.APP)
+    handle: Any = serve.get_deployment_handle("model-m", APP)
     return list(handle.broadcast("place").results(timeout_s=30))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client
 from labelstream.deploy.simulate.scalers import Ours
 from labelstream.deploy.simulate.traces import Trace
 from labelstream.deploy.simulate.world import Cluster, Outcome, run
@@ -44,7 +44,7 @@ class Series:
 
     def _run(self) -> None:
         while not self._ended.wait(1.0):
-            status: Any = runtime.status()
+            status: Any = control_client.status()
             scaling, backlog = status["scaling"], status["scaling"]["backlog"].get("p", {})
             self.rows.append(
                 {
@@ -80,7 +80,7 @@ def test_scaling_follows_spike_as_simulated(kafka: Broker, monkeypatch: pytest.M
     with cluster_of([MOST]) as cluster, running(cluster, settings):
         stream = Stream(kafka.bootstrap, topics, BASE)
         series = Series(stream)
-        wait_until(lambda: bool(runtime.status().get("scaling", {}).get("targets")), 60, "a decision")
+        wait_until(lambda: bool(control_client.status().get("scaling", {}).get("targets")), 60, "a decision")
         time.sleep(BEFORE_S)
         stream.per_s = SPIKE
         time.sleep(SPIKE_S)

@@ -7,7 +7,8 @@ import pytest
 from ray import serve
 
 import labelstream.deploy.app
-from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client
+from labelstream.deploy.names import APP
 from tests.cluster.system import HastyBoard, Stream, Topics, cluster_of, running, settings_for
 from tests.kafka import Broker
 from tests.support.streams import wait_until
@@ -26,7 +27,7 @@ def test_idle_model_scales_to_zero_and_back(kafka: Broker) -> None:
         wait_until(lambda: replicas() == 0, 120, "the end of the last replica")
         time.sleep(15)
         assert replicas() == 0, "the model started without a message"
-        assert runtime.status()["pipelines"]["p"], "the worker ended with the model"
+        assert control_client.status()["pipelines"]["p"], "the worker ended with the model"
 
         asleep, began = len(stream.results), time.monotonic()
         stream.per_s = 20
@@ -40,5 +41,5 @@ def test_idle_model_scales_to_zero_and_back(kafka: Broker) -> None:
 
 def replicas() -> int:
     """Number of running replicas of the model."""
-    deployments = serve.status().applications[runtime.APP].deployments
+    deployments = serve.status().applications[APP].deployments
     return sum(deployments["model-m"].replica_states.values())

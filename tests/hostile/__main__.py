@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client
 from labelstream.workers.errors import StartError
 from tests.chaos.system import wait_until
 from tests.hostile.bound import worker_mib
@@ -122,7 +122,7 @@ def drain(bootstrap: str, reader: Reader) -> bool:
 def restarts_in_place() -> int | None:
     """Restarts of the pipeline inside its worker processes; None if unknown."""
     try:
-        found = runtime.status()["pipelines"].get("p", {})
+        found = control_client.status()["pipelines"].get("p", {})
     except StartError:
         return None
     return sum(worker.get("restarts", 0) for worker in found.values())

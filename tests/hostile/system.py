@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from labelstream.deploy.app import application
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import rollout
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.settings.application import Settings
@@ -96,7 +97,7 @@ class System:
             self.broker.create_topic(OUTPUT, PARTITIONS, {"cleanup.policy": "compact"})
             self.broker.create_topic(DEAD_LETTER, 1)
             stack.enter_context(runtime.ray_for(self.settings))
-            runtime.deploy(self.settings, 300, application(self.settings, inject.ChaosWorker, HostileReplica))
+            rollout.deploy(self.settings, 300, application(self.settings, inject.ChaosWorker, HostileReplica))
             yield
 
     def started(self, kind: str) -> list[int]:

@@ -19,13 +19,14 @@ from ray import cloudpickle, serve
 
 from labelstream.deploy.app import _deployment, application
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client, rollout
 from labelstream.deploy.control.control_plane import ControlPlane
 from labelstream.deploy.control.scaling.concurrency import MIN_CALLS
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.model_client.failed_attempts import MAX_ALONE
 from labelstream.deploy.model_client.poison_isolation import TOGETHER_FAILURES
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.deploy.names import BOARD
+from labelstream.deploy.names import APP, BOARD
 from labelstream.workers.classifier import Answer, Classifier, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
@@ -148,7 +149,7 @@ class Serving:
         self._stack.enter_context(runtime.ray_for(self.with_fakes(2)))  # with cores for two fake workers
 
     def deploy(self, settings: Settings) -> None:
-        runtime.deploy(settings, 180, application(settings, make_worker))
+        rollout.deploy(settings, 180, application(settings, make_worker))
 
     def with_source(self, folder: Path) -> Settings:
         model = {
@@ -176,7 +177,7 @@ class Serving:
 
     @property
     def handle(self) -> Any:
-        return serve.get_deployment_handle("model-m", runtime.APP)
+        return serve.get_deployment_handle("model-m", APP)
 
     @contextmanager
     def connected(self) -> Iterator[ServeClassifier]:
@@ -225,21 +226,21 @@ def test_replica_answers_equal_engine(serving: Serving) -> None:
 
 def test_command_reaches_worker_with_next_report(serving: Serving) -> None:
     # Pipelines are listed from the start, workers after their first report.
-    wait_until(lambda: all(runtime.status()["pipelines"].values()), 30, "the workers' first reports")
-    found = runtime.command("fake", {"name": "resume"})
+    wait_until(lambda: all(control_client.status()["pipelines"].values()), 30, "the workers' first reports")
+    found = control_client.command("fake", {"name": "resume"})
     [worker] = found["workers"]
     assert found == {
         "known": ["fake", "real"],
         "workers": [worker],
         "answers": {worker: {"status": "done", "text": f"fake-{worker}: resume"}},
     }
-    [answer] = runtime.command("real", {"name": "resume"})["answers"].values()
+    [answer] = control_client.command("real", {"name": "resume"})["answers"].values()
     assert answer == {"status": "absent", "text": "the pipeline is not paused"}
 
 
 def test_worker_learns_target_in_flight(serving: Serving) -> None:
     def calls() -> list[int]:
-        workers: Any = runtime.status()["pipelines"]["fake"].values()
+        workers: Any = control_client.status()["pipelines"]["fake"].values()
         return [worker["calls"] for worker in workers]
 
     wait_until(lambda: calls() == [MIN_CALLS], 30, "what the control plane tells the worker")
@@ -276,7 +277,7 @@ def test_worker_imports_no_torch_and_reports(serving: Serving) -> None:
     status: Any = {}
     while not workers and time.monotonic() < deadline:
         time.sleep(0.2)
-        status = runtime.status()
+        status = control_client.status()
         workers = status["pipelines"].get("fake", {})
     assert [worker["heavy"] for worker in workers.values()] == [[]]
     assert all(worker["age_s"] < 15 for worker in workers.values())
@@ -302,7 +303,7 @@ def test_messages_reach_output_with_engine_labels(serving: Serving) -> None:
 
 def test_scaling_restarts_no_replica(serving: Serving) -> None:
     def replicas() -> dict[str, set[str]]:
-        status: Any = runtime.status()
+        status: Any = control_client.status()
         return {name: set(found) for kind in ("pipelines", "models") for name, found in status[kind].items()}
 
     wait_until(lambda: all(replicas()[name] for name in ("m", "real", "fake")), 30)
@@ -316,8 +317,8 @@ def test_scaling_restarts_no_replica(serving: Serving) -> None:
 
 def test_replica_killed_in_mid_call_costs_only_time(serving: Serving) -> None:
     with serving.connected() as classifier:
-        (replica,) = runtime.status()["models"]["m"]
-        actor = ray.get_actor(f"SERVE_REPLICA::{runtime.APP}#model-m#{replica}", namespace="serve")
+        (replica,) = control_client.status()["models"]["m"]
+        actor = ray.get_actor(f"SERVE_REPLICA::{APP}#model-m#{replica}", namespace="serve")
         futures = [classifier.submit(REQUESTS) for _ in range(3)]
         # The calls are at the replica now, which waits MAX_DELAY_MS for other calls.
         killer = threading.Timer(MAX_DELAY_MS / 2_000, lambda: ray.kill(actor))

@@ -9,7 +9,7 @@ from ray import serve
 
 from labelstream.deploy.app import application
 from labelstream.deploy.bench.harness.topics import MODEL
-from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client, removal, rollout
 from labelstream.deploy.control.reports import ModelReport, PipelineReport, PlacedPipelineReport
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.names import APP, model_deployment, pipeline_deployment
@@ -33,7 +33,7 @@ def running(settings: Settings, replica: type[ModelReplica] = ModelReplica) -> I
 
     `replica`: used instead of ModelReplica. Raises StartError.
     """
-    runtime.deploy(settings, app=application(settings, replica=replica))
+    rollout.deploy(settings, app=application(settings, replica=replica))
     try:
         until = time.monotonic() + START_S
         while not all(_is_running(name) for name in settings.pipelines):
@@ -42,12 +42,12 @@ def running(settings: Settings, replica: type[ModelReplica] = ModelReplica) -> I
             time.sleep(0.1)
         yield
     finally:
-        runtime.undeploy()
+        removal.undeploy()
 
 
 def worker_stats(pipeline: str = "p") -> PlacedPipelineReport | None:
     """The latest report of a pipeline's only worker, at most a second old."""
-    return next(iter(runtime.status()["pipelines"].get(pipeline, {}).values()), None)
+    return next(iter(control_client.status()["pipelines"].get(pipeline, {}).values()), None)
 
 
 def _is_running(pipeline: str) -> bool:
@@ -66,7 +66,7 @@ def model_stats() -> ModelReport:
 
 
 def processes(pipeline: str = "p") -> Processes:
-    status = runtime.status()
+    status = control_client.status()
     worker, replica = (next(iter(found.values())) for found in (status["pipelines"][pipeline], status["models"][MODEL]))
     return Processes(worker["pid"], replica["pid"])
 

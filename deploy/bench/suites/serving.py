@@ -21,6 +21,7 @@ from labelstream.deploy.bench.measures.hardware import hardware
 from labelstream.deploy.bench.measures.timing import Took, median, percentiles, timed
 from labelstream.deploy.bench.suites.engine import ALONE, Plan, Say
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import rollout
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.names import APP, model_deployment
@@ -59,7 +60,7 @@ def _settings(plan: Plan) -> Settings:
 @contextmanager
 def _deployed(plan: Plan, settings: Settings) -> Iterator[ServeClassifier]:
     """Deploy both applications. Yields the classifier of Labelstream's, whose replica is the real one."""
-    runtime.deploy(settings, app=model_application(MODEL, settings))
+    rollout.deploy(settings, app=model_application(MODEL, settings))
     device = device_for(plan.source, plan.device)
     folder, _ = resolve(plan.source, None)
     app = serve_batch.textbook_application(str(folder.resolve()), plan.precision.name, device.type, usable_cores())

@@ -67,9 +67,10 @@ def remove(
         raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add --yes")
     address_of(address)
     from labelstream.deploy.cluster import runtime
+    from labelstream.deploy.cluster.application import control_client, removal
 
     with runtime.joined(address), stops_on_signals():
-        found = runtime.deployed()
+        found = control_client.deployed()
         if found is None:
             raise StartError(f"the cluster at {address} has no application; `labelstream apply` deploys one")
         _require_not_local(found.owner)
@@ -78,18 +79,19 @@ def remove(
             say("nothing was removed")
             raise typer.Exit(1)
         say("finishing and committing what is in flight")
-        done = runtime.undeploy()
+        done = removal.undeploy()
     say("removed" if done else "removed; messages that were still in flight are read again at the next start")
 
 
 def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: float) -> None:
     from labelstream.deploy.cluster import runtime
+    from labelstream.deploy.cluster.application import control_client, removal, rollout
     from labelstream.workers.config_file import without_secrets
 
     started = time.monotonic()
     logger.info("joining Ray at %s", address)
     with runtime.joined(address), stops_on_signals():
-        found, ours = runtime.deployed(), new_owner("apply", config, local=False)
+        found, ours = control_client.deployed(), new_owner("apply", config, local=False)
         settings = _with_kept_page(settings, found, ours)
         runtime.start_serve(settings, everywhere=run is None)
         if run is not None and found is None:
@@ -100,9 +102,9 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
         owner = _owner_of(found, ours, after)
         _say_changes(found, after, owner)
         if found is not None:  # workers and the gateway need their models to finish what is in flight
-            runtime.drain(without=settings.pipelines, gateway=settings.http is None)
+            removal.drain(without=settings.pipelines, gateway=settings.http is None)
         try:
-            runtime.deploy(settings, wait_s, on_progress=log_progress, owner=owner)
+            rollout.deploy(settings, wait_s, on_progress=log_progress, owner=owner)
         except LabelstreamError:
             logger.error("the changed models and pipelines are down; apply a config that starts, such as the last one")
             raise

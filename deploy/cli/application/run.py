@@ -115,11 +115,12 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
         warn_before(settings)
     logger.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
     from labelstream.deploy.cluster import runtime
+    from labelstream.deploy.cluster.application import control_client, removal, rollout
 
     owner = new_owner("run", config, local=address is None, page=page)
     with _logs_kept(folder), runtime.ray_for(settings, address, metrics, _show_line), stops_on_signals():
         if address is not None:
-            _require_free(runtime.deployed(), f"-c {config} --address {address}")
+            _require_free(control_client.deployed(), f"-c {config} --address {address}")
         try:
             if folder is not None:
                 write_note(folder, note_of(settings, config, runtime.address()))
@@ -128,19 +129,19 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
             for name, pipeline in settings.pipelines.items():
                 models, workers = ", ".join(pipeline.allowed_models), between(pipeline.workers, "worker")
                 logger.info("pipeline %s: %s, model %s, %s", name, topics_line(pipeline), models, workers)
-            runtime.deploy(settings, on_progress=log_progress, owner=owner)
+            rollout.deploy(settings, on_progress=log_progress, owner=owner)
             logger.info(
                 "everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started
             )
             if settings.http is not None and settings.http.page:
                 logger.info("page: %s", settings.http.url)
-            Watch(runtime, owner).show()
+            Watch(control_client, owner).show()
         except NotOurs:
             raise
         except BaseException:
             logger.info("stopping: finishing and committing what is in flight")
             if address is not None:
-                runtime.undeploy(owner)
+                removal.undeploy(owner)
             raise
 
 

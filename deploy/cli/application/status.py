@@ -53,9 +53,10 @@ def status(
     where = address_of(address, config, pipeline, wait_s)
     with announced(f"asking the application at {where}"):
         from labelstream.deploy.cluster import runtime
+        from labelstream.deploy.cluster.application import control_client
 
         with runtime.joined(where):
-            found, pipelines, models = _ask(runtime, pipeline, until)
+            found, pipelines, models = _ask(control_client, pipeline, until)
             if as_json:
                 typer.echo(json.dumps(found, indent=2))
             else:
@@ -64,12 +65,12 @@ def status(
         raise typer.Exit(1)
 
 
-def _ask(runtime: Any, pipeline: str | None, until: float) -> tuple[Status, list[PipelineView], list[ModelView]]:
+def _ask(client: Any, pipeline: str | None, until: float) -> tuple[Status, list[PipelineView], list[ModelView]]:
     """The status when the application is ready, or at the time `until`. Raises StartError without an answer then."""
     seen = StatusView()
     while True:
         try:
-            found = _only(runtime.status(), pipeline)
+            found = _only(client.status(), pipeline)
             pipelines, models = seen.pipelines(found), seen.models(found)
             if _is_ready(pipelines) or time.monotonic() > until:
                 return found, pipelines, models

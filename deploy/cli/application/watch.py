@@ -27,10 +27,10 @@ class NotOurs(StartError):
 
 
 class Watch:
-    """Watches the application of `owner` through `runtime` (`labelstream.deploy.cluster.runtime`)."""
+    """Watches the application of `owner` through `client` (`labelstream.deploy.cluster.application.control_client`)."""
 
-    def __init__(self, runtime: Any, owner: Owner) -> None:
-        self._runtime, self._owner = runtime, owner
+    def __init__(self, client: Any, owner: Owner) -> None:
+        self._client, self._owner = client, owner
         self._dlq_hint_given = False
 
     def show(self) -> None:
@@ -60,8 +60,8 @@ class Watch:
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
-                status = self._runtime.status(timeout_s=ANSWER_S)
-            except self._runtime.NoApplication:
+                status = self._client.status(timeout_s=ANSWER_S)
+            except self._client.NoApplication:
                 raise NotOurs("this run ends: its application was removed") from None
             except StartError as error:
                 if time.monotonic() > until:

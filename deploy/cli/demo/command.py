@@ -79,15 +79,16 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
             settings = _settings(address, source, topics, group)
             progress.step("broker", "topics created; starting Ray")
             from labelstream.deploy.cluster import runtime
+            from labelstream.deploy.cluster.application import control_client, rollout
 
             with runtime.ray_for(settings), stops_on_signals():
                 progress.step("Ray", "Ray runs; starting the model and the worker")
-                runtime.deploy(settings)
+                rollout.deploy(settings)
                 progress.step("model and worker", "model and worker run; the worker is joining its consumer group")
-                _wait_for_partitions(runtime)
+                _wait_for_partitions(control_client)
                 progress.step("group", "everything runs; sending messages")
                 progress.say(f"page with the live numbers: {settings.http.url}")
-                code = _stream(runtime, broker, topics, feedback, count, source, progress)
+                code = _stream(control_client, broker, topics, feedback, count, source, progress)
             progress.say("everything is stopped")
     if code == 0:
         typer.echo("\n".join(["", *next_steps()]))
@@ -109,21 +110,19 @@ def _check_model(source: str) -> None:
         resolve(source)
 
 
-def _wait_for_partitions(runtime: Any) -> None:
+def _wait_for_partitions(client: Any) -> None:
     """Wait until the worker has its partitions; else the latency would include the first rebalance."""
     until = time.monotonic() + STALL_S
     while True:
-        workers = runtime.status()["pipelines"].get(PIPELINE, {})
+        workers = client.status()["pipelines"].get(PIPELINE, {})
         if any(stats["state"] == "running" for stats in workers.values()):
             return
         if time.monotonic() > until:
-            raise StartError(f"the worker was assigned no partitions within {STALL_S:.0f} s; {_why(runtime)}")
+            raise StartError(f"the worker was assigned no partitions within {STALL_S:.0f} s; {_why(client)}")
         time.sleep(REFRESH_S)
 
 
-def _stream(
-    runtime: Any, broker: Any, topics: Any, feedback: Any, count: int | None, source: str, progress: Any
-) -> int:
+def _stream(client: Any, broker: Any, topics: Any, feedback: Any, count: int | None, source: str, progress: Any) -> int:
     """Send messages, read answers back, show progress and summary. Returns the exit code."""
     from labelstream.deploy.accounting import Accounting
     from labelstream.deploy.cli.demo.stream import Feeder, ReadBack
@@ -135,11 +134,11 @@ def _stream(
     try:
         with shown() as show:
             try:
-                _watch(runtime, ledger, feeder, read_back, show, STALL_S)
+                _watch(client, ledger, feeder, read_back, show, STALL_S)
             except KeyboardInterrupt:
                 interrupted = count is not None
                 feeder.stop()
-                _watch(runtime, ledger, feeder, read_back, show, FINISH_S)
+                _watch(client, ledger, feeder, read_back, show, FINISH_S)
     finally:
         feeder.stop()
         read_back.stop()
@@ -152,7 +151,7 @@ def _stream(
     return 0 if complete else 1
 
 
-def _watch(runtime: Any, ledger: Any, feeder: Any, read_back: Any, show: Any, stall_s: float) -> None:
+def _watch(client: Any, ledger: Any, feeder: Any, read_back: Any, show: Any, stall_s: float) -> None:
     """Wait until every message has come back. Raises StartError if none comes back for `stall_s`."""
     last, last_at = -1, time.monotonic()
     while True:
@@ -164,17 +163,17 @@ def _watch(runtime: Any, ledger: Any, feeder: Any, read_back: Any, show: Any, st
         if totals.accounted != last:
             last, last_at = totals.accounted, time.monotonic()
         elif time.monotonic() - last_at > stall_s:
-            raise StartError(f"no message came back for {stall_s:.0f} s; {_why(runtime)}")
+            raise StartError(f"no message came back for {stall_s:.0f} s; {_why(client)}")
         time.sleep(REFRESH_S)
 
 
-def _why(runtime: Any) -> str:
+def _why(client: Any) -> str:
     """The worker's own status line."""
     from labelstream.deploy.cli.application.status_view import line
     from labelstream.deploy.control.summary import StatusView
 
     try:
-        pipelines = StatusView().pipelines(runtime.status())
+        pipelines = StatusView().pipelines(client.status())
     except StartError as error:
         return str(error)
     return line(pipelines[0]) if pipelines else "no worker reports"

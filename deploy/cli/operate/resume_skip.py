@@ -9,7 +9,7 @@ from labelstream.deploy.cli.common.arguments import parse_topic_partition_offset
 from labelstream.deploy.cli.common.completion import complete_pipeline
 from labelstream.deploy.cli.common.console import escape, plural
 from labelstream.deploy.cli.common.running import Address, RunConfig, address_of
-from labelstream.deploy.control.reports import Answers
+from labelstream.deploy.control.reports import COMMAND_S, Answers
 from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.stream.supervision.commands import Command
 
@@ -61,9 +61,10 @@ def _tell(pipeline: str, command: Command, config: Path | None, address: str | N
     """The workers' answers. Raises ConfigError for an unknown pipeline, StartError if workers do not answer."""
     where = address_of(address, config, pipeline)
     from labelstream.deploy.cluster import runtime
+    from labelstream.deploy.cluster.application import control_client
 
     with runtime.joined(where):
-        found = runtime.command(pipeline, command)
+        found = control_client.command(pipeline, command)
     if pipeline not in found["known"]:
         raise ConfigError(
             "PIPELINE", f"the application has no pipeline {pipeline!r}", f"give one of {', '.join(found['known'])}"
@@ -76,7 +77,7 @@ def _tell(pipeline: str, command: Command, config: Path | None, address: str | N
         )
     if silent and all(answer["status"] == "absent" for answer in answers.values()):
         raise StartError(
-            f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within {runtime.COMMAND_S:g} s "
+            f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within {COMMAND_S:g} s "
             f"({', '.join(silent)}); check their effect with `labelstream status`"
         )
     return answers

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, Producer, TopicPartition
 from ray import serve
 
-from labelstream.deploy.cluster import runtime
-from labelstream.deploy.names import BOARD
+from labelstream.deploy.cluster.application import control_client
+from labelstream.deploy.names import APP, BOARD
 from tests.benchmarks.scaling import system
 from tests.benchmarks.scaling.sizing import Costs
 from tests.benchmarks.throughput.material import TINY, make_model, make_texts
@@ -108,7 +108,7 @@ def measure(load: Load, broker: KafkaBroker, replicas: int, workers: int, per_s:
 
 
 def _state(load: Load, broker: KafkaBroker) -> dict[str, Any]:
-    found = runtime.status()
+    found = control_client.status()
     workers, replicas = system.fresh(found["pipelines"]["p"]), system.fresh(found["models"]["m"])
     threads: dict[str, float] = {}
     for worker in workers:
@@ -137,8 +137,8 @@ def points(load: Load, broker: KafkaBroker, wanted: list[tuple[int, int]], **pip
 
 def board_us() -> float:
     """CPU of the control plane's process per report of a worker, without its idle load."""
-    report = system.fresh(runtime.status()["pipelines"]["p"])[0]
-    handle: Any = serve.get_deployment_handle(BOARD, runtime.APP).options(method_name="report", _by_reference=False)
+    report = system.fresh(control_client.status()["pipelines"]["p"])[0]
+    handle: Any = serve.get_deployment_handle(BOARD, APP).options(method_name="report", _by_reference=False)
     before, started, reports = system.cpu_by_kind(set(), set(), os.getpid())["board"], time.monotonic(), 0
     while time.monotonic() < started + BOARD_S:
         for response in [handle.remote("pipelines", "x", str(number), report) for number in range(REPORTERS)]:

@@ -16,6 +16,7 @@ from ray import cloudpickle
 from labelstream.deploy.app import application
 from labelstream.deploy.bench.harness.application import cpu_s
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client, rollout
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.config_file import load_settings
@@ -110,10 +111,10 @@ def ray_with_replicas(settings: Settings) -> Iterator[None]:
 
 def run(settings: Settings) -> None:
     """Deploy, or change to, `settings`, and wait until all run."""
-    runtime.deploy(settings, 300, application(settings, make_worker, Replica))
+    rollout.deploy(settings, 300, application(settings, make_worker, Replica))
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = runtime.status()
+        found = control_client.status()
         workers, replicas = fresh(found["pipelines"].get("p", {})), fresh(found["models"].get("m", {}))
         if (len(workers), len(replicas)) == (
             settings.pipelines["p"].workers.max,

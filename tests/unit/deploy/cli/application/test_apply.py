@@ -13,6 +13,7 @@ from labelstream.deploy.cli.application import preflight
 from labelstream.deploy.cli.application.run import look_before, with_page
 from labelstream.deploy.cli.common.connect import load_config
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client, removal, rollout
 from labelstream.deploy.cluster.run_note import RunNote
 from labelstream.deploy.control.deployed import Deployed, new_owner
 from labelstream.workers.config_file import without_secrets
@@ -61,9 +62,10 @@ class Cluster:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster()
-    for name in ("joined", "start_serve", "drain", "deploy", "undeploy"):
-        monkeypatch.setattr(runtime, name, getattr(cluster, name))
-    monkeypatch.setattr(runtime, "deployed", lambda: cluster.found)
+    parts = ((runtime, ("joined", "start_serve")), (removal, ("drain", "undeploy")), (rollout, ("deploy",)))
+    for module, name in ((module, name) for module, names in parts for name in names):
+        monkeypatch.setattr(module, name, getattr(cluster, name))
+    monkeypatch.setattr(control_client, "deployed", lambda: cluster.found)
     monkeypatch.setattr(apply_module, "warn_before", lambda settings: None)
     monkeypatch.setattr(apply_module, "look_before", lambda settings, port, refusal, runs: None)
     return cluster

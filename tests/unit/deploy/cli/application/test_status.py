@@ -9,6 +9,7 @@ import pytest
 from labelstream.deploy.cli.application import status as look
 from labelstream.deploy.cli.main import main
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client
 from labelstream.workers.errors import StartError
 from labelstream.workers.stream.report import ALARMS_PAGE
 from tests.support.reports import pipeline_report
@@ -38,7 +39,7 @@ def control_plane(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
             return answer
 
         monkeypatch.setattr(runtime, "joined", joined)
-        monkeypatch.setattr(runtime, "status", status)
+        monkeypatch.setattr(control_client, "status", status)
         monkeypatch.setattr(look, "AGAIN_S", 0.01)
         return left
 

@@ -101,7 +101,7 @@ def test_doubled_dead_letters_are_logged(news: News, clock: Clock) -> None:
     assert lines == [False, True]
 
 
-class Runtime:
+class ControlClient:
     """The answers in turn, the last one for ever; an exception is raised."""
 
     class NoApplication(StartError): ...
@@ -123,16 +123,16 @@ def _no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ends(*answers: Any) -> str:
     with pytest.raises(NotOurs) as end:
-        Watch(Runtime({**status_of(), "owner": OWNER}, *answers), OWNER).show()
+        Watch(ControlClient({**status_of(), "owner": OWNER}, *answers), OWNER).show()
     return str(end.value)
 
 
 def test_watch_waits_for_restarted_control_plane() -> None:
-    assert "removed" in ends(StartError("away"), {**status_of(), "owner": OWNER}, Runtime.NoApplication("gone"))
+    assert "removed" in ends(StartError("away"), {**status_of(), "owner": OWNER}, ControlClient.NoApplication("gone"))
 
 
 def test_run_ends_when_its_application_is_removed() -> None:
-    assert ends(Runtime.NoApplication("gone")) == "this run ends: its application was removed"
+    assert ends(ControlClient.NoApplication("gone")) == "this run ends: its application was removed"
 
 
 def test_run_ends_when_its_application_is_replaced() -> None:
@@ -149,20 +149,20 @@ def test_run_ends_when_serve_replaces_its_application() -> None:
 def test_run_continues_after_apply_of_its_own_file(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     same = changed(OWNER)
-    ends({**status_of(), "owner": same}, {**status_of(), "owner": same}, Runtime.NoApplication("gone"))
+    ends({**status_of(), "owner": same}, {**status_of(), "owner": same}, ControlClient.NoApplication("gone"))
     assert caplog.messages.count("the application was changed by `labelstream apply`") == 1
 
 
 def test_hint_to_dead_letters_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     dead = {**status_of(dead_letters={"empty_text": 2}), "owner": OWNER}
-    ends(dead, dead, Runtime.NoApplication("gone"))
+    ends(dead, dead, ControlClient.NoApplication("gone"))
     hints = [line for line in caplog.messages if line.startswith(f"`labelstream dlq list -c {OWNER['config']}` lists")]
     assert len(hints) == 1
 
 
 def test_status_without_owner_is_not_a_replacement() -> None:
-    assert "removed" in ends(status_of(), Runtime.NoApplication("gone"))
+    assert "removed" in ends(status_of(), ControlClient.NoApplication("gone"))
 
 
 def test_run_ends_after_a_minute_without_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,4 +174,4 @@ def test_run_ends_after_a_minute_without_control_plane(monkeypatch: pytest.Monke
     monkeypatch.setattr(watch_module.time, "sleep", sleep)
     monkeypatch.setattr(watch_module.time, "monotonic", clock)
     with pytest.raises(StartError, match=r"^away$"):
-        Watch(Runtime(StartError("away")), OWNER).show()
+        Watch(ControlClient(StartError("away")), OWNER).show()

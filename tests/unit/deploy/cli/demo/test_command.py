@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
-def runtime(*states: str | None) -> Any:
+def control_client(*states: str | None) -> Any:
     """The worker's state at each call, the last one for ever; None: no worker reports."""
     left = list(states)
 
@@ -44,14 +44,14 @@ def runtime(*states: str | None) -> Any:
 
 
 def test_demo_waits_for_partitions(clock: Clock) -> None:
-    command._wait_for_partitions(runtime(None, "starting", "running"))
+    command._wait_for_partitions(control_client(None, "starting", "running"))
     assert clock.now == 2 * command.REFRESH_S
 
 
 @pytest.mark.parametrize(("state", "why"), [(None, "no worker reports"), ("starting", "its workers are starting")])
 def test_worker_without_partitions_ends_the_demo(clock: Clock, state: str | None, why: str) -> None:
     with pytest.raises(StartError, match=f"was assigned no partitions within 60 s; .*{why}"):
-        command._wait_for_partitions(runtime(state))
+        command._wait_for_partitions(control_client(state))
 
 
 class Ledger:
@@ -74,7 +74,7 @@ def watch(ledger: Ledger, done: bool = True) -> list[int]:
     shown: list[int] = []
     read_back: Any = SimpleNamespace(recent=[])
     command._watch(
-        runtime("running"),
+        control_client("running"),
         ledger,
         SimpleNamespace(done=done),
         read_back,

@@ -8,6 +8,7 @@ import pytest
 
 from labelstream.deploy.cli.operate.replay import Move
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.application import control_client
 from tests.unit.deploy.cli.conftest import Run, fails
 
 Told = list[tuple[str, str, dict[str, Any]]]
@@ -32,7 +33,7 @@ def make_control_plane(monkeypatch: pytest.MonkeyPatch) -> MakeControlPlane:
             return {"known": ["feedback", "logs"], "workers": sorted(workers), "answers": answers}
 
         monkeypatch.setattr(runtime, "joined", joined)
-        monkeypatch.setattr(runtime, "command", command)
+        monkeypatch.setattr(control_client, "command", command)
         return told
 
     return make
