@@ -17,7 +17,7 @@ from labelstream.deploy.app import application
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.cluster.application import removal, rollout
 from labelstream.deploy.control.control_plane import ControlPlane
-from labelstream.deploy.control.scaling import policy
+from labelstream.deploy.control.scaling import targets
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.names import APP
 from labelstream.workers.config_file import load_settings
@@ -60,7 +60,7 @@ class HastyBoard(ControlPlane):
     """Control plane that scales an idle model to zero after seconds instead of minutes."""
 
     def __init__(self, *arguments: Any) -> None:
-        policy.IDLE_S = policy.DOWN_S = HASTY_S
+        targets.IDLE_S = targets.DOWN_S = HASTY_S
         super().__init__(*arguments)
 
 

@@ -7,7 +7,7 @@ second, and c, what one replica does a second. The policy needs the largest of
 - (A + B / target_drain_s) / c, to drain the backlog in time;
 - B / (c * max_lag_s), so that the youngest message of the backlog does not get too old: it waits for all of B.
 
-The number rises at once. The number falls to the highest need of the last DOWN_S.
+`targets` says when a number follows the need.
 """
 
 import math
@@ -17,20 +17,14 @@ from typing import NamedTuple
 from labelstream.deploy.control.scaling.concurrency import CALLS_PER_REPLICA
 from labelstream.deploy.control.scaling.estimator import Estimate, ModelEstimate, PipelineEstimate
 from labelstream.deploy.control.scaling.limits import Bounds, Rules
-from labelstream.deploy.control.scaling.sliding_max import SlidingMax
+from labelstream.deploy.control.scaling.skew import holding, warning_of
+from labelstream.deploy.control.scaling.targets import ModelTarget, WorkerTarget
 from labelstream.deploy.names import model_deployment, pipeline_deployment
 
 USABLE = 0.9
 TREND_DEAD = 0.25  # slower growth within one start time is noise
-DOWN_S = 60.0
-IDLE_S = 300.0
 HTTP_WAIT_S = 2.0  # HTTP requests in flight should be answered within this time
-START_S = 60.0  # until a start has been measured
-MIN_START_S, MAX_START_S = 5.0, 900.0
 WORKER_USABLE = 0.75
-WORKERS_UP_S, WORKERS_DOWN_S, BETWEEN_MOVES_S = 10.0, 600.0, 60.0
-WORKERS_ROOM = 1.5  # a worker costs one core, and a move costs all workers a rebalance
-SKEWED_SHARE, SKEWED_LAG_S = 0.5, 10.0
 
 
 class Decision(NamedTuple):
@@ -61,11 +55,10 @@ class Policy:
         self._rules = rules
         asked = targets or {}
         self._models = {
-            name: _ModelTarget(asked.get(model_deployment(name), rule.bounds.min))
-            for name, rule in rules.models.items()
+            name: ModelTarget(asked.get(model_deployment(name), rule.bounds.min)) for name, rule in rules.models.items()
         }
         self._pipelines = {
-            name: _WorkerTarget(asked.get(pipeline_deployment(name), rule.bounds.min), rule.bounds)
+            name: WorkerTarget(asked.get(pipeline_deployment(name), rule.bounds.min), rule.bounds)
             for name, rule in rules.pipelines.items()
         }
 
@@ -73,7 +66,7 @@ class Policy:
         reasons: dict[str, str] = {}
         models = {name: self._model(seen, name, reasons) for name in self._models}
         pipelines = {name: self._workers(seen, name, models, reasons) for name in self._pipelines}
-        warnings = {name: text for name, found in seen.pipelines.items() if (text := skew(found))}
+        warnings = {name: text for name, found in seen.pipelines.items() if (text := warning_of(found))}
         return Decision(models, pipelines, reasons, warnings)
 
     def _model(self, seen: Estimate, name: str, reasons: dict[str, str]) -> int:
@@ -129,7 +122,7 @@ class Policy:
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
             max_workers = min(rules.bounds.max, max(1, len(found.lag)))
             fed = math.inf if found.worker_per_s is None else math.ceil(found.worker_per_s * cost / speed)
-            reach += min(max_workers, _holding(found)) * min(rules.calls, fed)
+            reach += min(max_workers, holding(found)) * min(rules.calls, fed)
         return min(wanted, max(1, int(reach))) if wanted else 0
 
     def _workers(self, seen: Estimate, name: str, models: Mapping[str, int], reasons: dict[str, str]) -> int:
@@ -165,36 +158,6 @@ def _http_demand(model: ModelEstimate) -> Demand:
     return Demand(waiting, model.http_per_s, 0.0, waiting / HTTP_WAIT_S, waiting / HTTP_WAIT_S)
 
 
-def skew(found: PipelineEstimate) -> str | None:
-    """A warning if few partitions hold most of the backlog: one worker reads a partition, whatever the number of
-    workers.
-    """
-    total = found.waiting
-    if len(found.lag) < 2 or not _is_large(found):
-        return None
-    partition, largest = max(found.lag.items(), key=lambda entry: entry[1])
-    if largest < SKEWED_SHARE * total or largest < 4 * total / len(found.lag):
-        return None
-    return (
-        f"partition {partition} has {largest} of the {total} waiting messages, and one worker reads it; "
-        "spread the keys, or add partitions"
-    )
-
-
-def _holding(found: PipelineEstimate) -> int:
-    """Effective number of partitions in the backlog: inverse of the sum of squared shares; all partitions without a
-    backlog.
-    """
-    if not _is_large(found):
-        return max(1, len(found.lag))
-    return max(1, math.ceil(found.waiting**2 / sum(lag**2 for lag in found.lag.values())))
-
-
-def _is_large(found: PipelineEstimate) -> bool:
-    """Whether the backlog is more than a few seconds of arrivals; the spread of a smaller one means nothing."""
-    return found.waiting >= SKEWED_LAG_S * max(1.0, found.arrival_per_s)
-
-
 def _share(seen: Estimate, rules: Rules, pipeline: str, model: str) -> float:
     """This pipeline's share of a model's work, 0 to 1."""
 
@@ -211,7 +174,7 @@ def _by_config(bounds: Bounds, wanted: int) -> str:
     return "" if allowed == wanted else f", {allowed} at {'least' if allowed > wanted else 'most'} by the config"
 
 
-def _wanted(demand: Demand, speed: float, state: "_ModelTarget", at: float, replicas: int) -> int:
+def _wanted(demand: Demand, speed: float, state: ModelTarget, at: float, replicas: int) -> int:
     start_s = state.start_s
     growth = demand.trend * start_s
     later = demand.arrival + (growth if growth > TREND_DEAD * demand.arrival else 0.0)
@@ -222,72 +185,3 @@ def _wanted(demand: Demand, speed: float, state: "_ModelTarget", at: float, repl
     arrival = max(demand.arrival, later)
     needed = max(arrival / USABLE, arrival + demand.per_drain * scale, demand.per_lag * scale) / speed
     return math.ceil(needed) if needed > 1 else int(bool(demand.arrival or demand.backlog))
-
-
-class _ModelTarget:
-    """Target of one model: what was asked for, when, and how long a replica takes to start."""
-
-    def __init__(self, target: int) -> None:
-        self.target = target
-        self.start_s = START_S
-        self._asked: dict[int, float] = {}  # number of the replica -> time of the request for it
-        self._short_max, self._long_max = SlidingMax(DOWN_S), SlidingMax(IDLE_S)
-        self._followed = self._gone = False
-
-    def notice(self, at: float, replicas: int) -> None:
-        """`replicas` are up now."""
-        self._gone = self._gone or replicas == 0
-        if self.target == 0 and self._gone and replicas:
-            self.follow(at, 1)  # Serve started one for a call that waited
-        if replicas:
-            self._gone = False
-        for number in [number for number in self._asked if number <= replicas]:
-            took_s = at - self._asked.pop(number)
-            self.start_s = min(MAX_START_S, max(MIN_START_S, (self.start_s + took_s) / 2))
-
-    def coming_s(self, at: float, replicas: int) -> float:
-        """Replica-seconds that replicas under way will add within the next `start_s`."""
-        return sum(
-            min(self.start_s, max(0.0, at - asked)) for number, asked in self._asked.items() if number > replicas
-        )
-
-    def follow(self, at: float, wanted: int) -> int:
-        """Raise the target at once; lower it to the highest need of the last DOWN_S."""
-        if not self._followed:  # what runs at the start counts as the need until now
-            self._followed = True
-            self.follow(at, self.target)
-        short_max, long_max = self._short_max.add(at, wanted), self._long_max.add(at, wanted)
-        return self.ask_for(at, short_max or min(long_max, 1))
-
-    def ask_for(self, at: float, target: int) -> int:
-        """Set the target, whatever was needed lately."""
-        for number in range(self.target + 1, target + 1):
-            self._asked[number] = at
-        for number in [number for number in self._asked if number > target]:
-            del self._asked[number]
-        self.target = target
-        return target
-
-
-class _WorkerTarget:
-    """Target of one pipeline's workers. Changes rarely, because each change is a rebalance."""
-
-    def __init__(self, target: int, bounds: Bounds) -> None:
-        self.target, self._bounds = target, bounds
-        self._since: float | None = None
-        self._moved_at = -math.inf
-        self._negated_max, self._max = SlidingMax(WORKERS_UP_S), SlidingMax(WORKERS_DOWN_S)
-
-    def follow(self, at: float, wanted: int) -> int:
-        """Rise after some seconds of a higher need; fall to the highest need of a long window."""
-        if self._since is None:
-            self._since = at
-        window_min, window_max = -self._negated_max.add(at, -wanted), self._max.add(at, wanted)
-        if at - self._moved_at < BETWEEN_MOVES_S:
-            return self.target
-        if window_min > self.target and at - self._since >= WORKERS_UP_S:
-            self._moved_at, self.target = at, math.ceil(wanted * WORKERS_ROOM)
-        elif window_max * WORKERS_ROOM < self.target and at - self._since >= WORKERS_DOWN_S:
-            self._moved_at, self.target = at, window_max
-        self.target = self._bounds.of(self.target)
-        return self.target

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.control.scaling import policy
+from labelstream.deploy.control.scaling import policy, targets
 from labelstream.deploy.control.scaling.estimator import Estimate, ModelEstimate, PipelineEstimate
 from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.deploy.control.scaling.policy import Decision, Policy
@@ -53,7 +53,7 @@ def test_what_comes_can_be_kept_up_with() -> None:
 
 def test_a_backlog_is_gone_in_time() -> None:
     decision = Policy(rules(), {"model-m": 2}).decide(seen(0, pipeline(arrival=1_000, lag=1_200_000), 2))
-    start_s, needed = policy.START_S, decision.models["m"]
+    start_s, needed = targets.START_S, decision.models["m"]
     left = 1_200_000 + 1_000 * start_s - 2_000 * start_s
     assert needed * 1_000 >= 1_000 + left / 120
     assert needed * 1_000 * 30 >= left  # the youngest of them waits no longer than max_lag_s
@@ -85,14 +85,14 @@ def test_it_comes_down_with_patience() -> None:
     made = Policy(rules(), {"model-m": 8})
     assert made.decide(seen(0, pipeline(arrival=7_000), 8)).models["m"] == 8
     quiet = [made.decide(seen(at, pipeline(arrival=500), 8)).models["m"] for at in range(1, 120)]
-    assert quiet[int(policy.DOWN_S) - 5] == 8
+    assert quiet[int(targets.DOWN_S) - 5] == 8
     assert quiet[-1] == 1
 
 
 def test_none_is_kept_for_nothing_where_that_is_allowed() -> None:
     made = Policy(rules(models=Bounds(0, 5)), {"model-m": 2})
-    found = [made.decide(seen(at, pipeline(), 2)).models["m"] for at in range(int(policy.IDLE_S) + 10)]
-    assert found[int(policy.IDLE_S) - 5] == 1  # a last one has more patience
+    found = [made.decide(seen(at, pipeline(), 2)).models["m"] for at in range(int(targets.IDLE_S) + 10)]
+    assert found[int(targets.IDLE_S) - 5] == 1  # a last one has more patience
     assert found[-1] == 0
     assert made.decide(seen(400, pipeline(arrival=0.1), 0)).models["m"] == 1
     assert made.decide(seen(401, pipeline(lag=24), 0)).models["m"] == 1
@@ -104,7 +104,7 @@ def test_one_that_serve_has_woken_stays_as_long_as_any_other() -> None:
     gone = [made.decide(seen(at, pipeline(), 0)).models["m"] for at in range(5, 10)]
     woken = [made.decide(seen(at, pipeline(), 1)).models["m"] for at in range(10, 400)]
     assert stopping == gone == [0] * 5
-    assert woken[int(policy.IDLE_S) - 5] == 1
+    assert woken[int(targets.IDLE_S) - 5] == 1
     assert woken[-1] == 0
 
 
