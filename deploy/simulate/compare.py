@@ -8,9 +8,12 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 from labelstream.deploy.deployments.usable_cores import usable_cores
+from labelstream.deploy.simulate.cluster import Cluster
+from labelstream.deploy.simulate.outcome import Outcome
 from labelstream.deploy.simulate.scalers import KedaLag, KedaSetting, Ours, ServeDefault, ServeSetting
 from labelstream.deploy.simulate.traces import Trace, shipped
-from labelstream.deploy.simulate.world import Cluster, Outcome, Scaler, run
+from labelstream.deploy.simulate.view import Scaler
+from labelstream.deploy.simulate.world import run
 
 OURS, SERVE, KEDA = "labelstream", "Ray Serve", "KEDA lag"
 # Each grid reaches from the documentation's defaults to what these traces need.

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from labelstream.deploy.simulate.compare import OURS, Row, means_by_setting
+from labelstream.deploy.simulate.outcome import Outcome
 from labelstream.deploy.simulate.traces import Trace
-from labelstream.deploy.simulate.world import Outcome
 from labelstream.workers.errors import StartError
 
 PLOTS = ("lag", "age_s", "replicas", "workers")

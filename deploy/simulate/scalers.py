@@ -9,7 +9,8 @@ from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, Pipeli
 from labelstream.deploy.control.scaling.policy import Policy
 from labelstream.deploy.control.scaling.sliding_max import SlidingMax
 from labelstream.deploy.names import by_deployment
-from labelstream.deploy.simulate.world import MODEL, PIPELINE, Cluster, View
+from labelstream.deploy.simulate.cluster import Cluster
+from labelstream.deploy.simulate.view import MODEL, PIPELINE, View
 
 
 class Ours:

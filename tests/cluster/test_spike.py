@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from labelstream.deploy.cluster.application import control_client
+from labelstream.deploy.simulate.cluster import Cluster
+from labelstream.deploy.simulate.outcome import Outcome
 from labelstream.deploy.simulate.scalers import Ours
 from labelstream.deploy.simulate.traces import Trace
-from labelstream.deploy.simulate.world import Cluster, Outcome, run
+from labelstream.deploy.simulate.world import run
 from labelstream.workers.settings.application import Settings
 from labelstream.workers.stream.flow_control.batch_sizer import ORDINARY_RECORDS
 from tests.cluster.system import Stream, Topics, cluster_of, running, settings_for

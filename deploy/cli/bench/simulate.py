@@ -12,8 +12,9 @@ from labelstream.workers.errors import ConfigError
 from labelstream.workers.stream.flow_control.batch_sizer import ORDINARY_RECORDS
 
 if TYPE_CHECKING:
+    from labelstream.deploy.simulate.cluster import Cluster
     from labelstream.deploy.simulate.compare import Goal, Row
-    from labelstream.deploy.simulate.world import Cluster, Outcome
+    from labelstream.deploy.simulate.outcome import Outcome
 
 BARS = " ▁▂▃▄▅▆▇█"
 WIDTH = 48
@@ -50,7 +51,7 @@ def simulate(
     Labelstream's policy is the code that runs in the application. GPU-hours count a node from its request to its
     removal. Exit code 1 without TRACE: another policy is better over all traces.
     """
-    from labelstream.deploy.simulate.world import Cluster
+    from labelstream.deploy.simulate.cluster import Cluster
 
     goal, cluster = _from_config(
         config,

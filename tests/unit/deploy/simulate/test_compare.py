@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from labelstream.deploy.simulate import compare as module
+from labelstream.deploy.simulate.cluster import Cluster
 from labelstream.deploy.simulate.compare import (
     KEDA,
     KEDA_GRID,
@@ -19,7 +20,6 @@ from labelstream.deploy.simulate.compare import (
 )
 from labelstream.deploy.simulate.scalers import KedaLag, Ours, ServeDefault
 from labelstream.deploy.simulate.traces import Trace
-from labelstream.deploy.simulate.world import Cluster
 
 CLUSTER, GOAL = Cluster(), Goal()
 

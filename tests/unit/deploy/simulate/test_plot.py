@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from labelstream.deploy.simulate import plot
+from labelstream.deploy.simulate.cluster import Cluster
 from labelstream.deploy.simulate.compare import KEDA, OURS, Row
 from labelstream.deploy.simulate.traces import Trace
-from labelstream.deploy.simulate.world import Cluster, run
+from labelstream.deploy.simulate.world import run
 from labelstream.workers.errors import StartError
 
 PNG = b"\x89PNG"

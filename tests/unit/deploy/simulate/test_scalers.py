@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from ray.serve import autoscaling_policy
 from ray.serve.config import AutoscalingConfig
 
+from labelstream.deploy.simulate.cluster import Cluster
 from labelstream.deploy.simulate.scalers import KedaLag, KedaSetting, Ours, ServeDefault, ServeSetting
 from labelstream.deploy.simulate.traces import Trace
-from labelstream.deploy.simulate.world import Cluster, run
+from labelstream.deploy.simulate.world import run
 
 CLUSTER = Cluster(node_start_s=20, model_start_s=10, told_s=0)
 

@@ -9,8 +9,8 @@ import pytest
 
 from labelstream.deploy.cli.bench import simulate as module
 from labelstream.deploy.simulate import compare
+from labelstream.deploy.simulate.cluster import Cluster
 from labelstream.deploy.simulate.compare import KEDA, OURS, Goal, Row
-from labelstream.deploy.simulate.world import Cluster
 from labelstream.workers.errors import ConfigError
 from tests.unit.deploy.cli.conftest import Run, fails
 
