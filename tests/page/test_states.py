@@ -60,6 +60,24 @@ def test_foreign_text_is_text(site: Callable[..., Site], tab: Browser) -> None:
     assert tab.run("return [document.title, document.images.length]") == ["Labelstream", 1]
 
 
+def test_tokens_and_embeddings_are_among_the_last_results(
+    site: Callable[..., Site], tab: Browser, pictures: Path
+) -> None:
+    made = site()
+    [one] = made.source.recent
+    token = {**one, "place": "in:0:8", "label": EVIL, "score": 0.5, "others": [("Rome", 0.25), (EVIL, 0.125)]}
+    embedding = {**one, "place": "in:0:9", "label": "384 dimensions", "score": None}
+    made.source.recent = [one, token, embedding]
+    opened(tab, made)
+    wait_until(lambda: len(tab.texts("#recent li")) == 3, SEEN_S, "the results")
+    assert tab.texts("#recent .label") == ["384 dimensions", EVIL, EVIL]
+    assert tab.texts("#recent .score") == ["", "0.500", "0.900"]
+    assert tab.texts("#recent li .hint")[1] == f"or Rome 0.250, or {EVIL} 0.125"
+    assert tab.run("return document.querySelectorAll('#recent .swatch').length") == 1
+    assert violations(tab) == []
+    tab.screenshot(pictures / "tokens.png")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1_280], ids=["phone", "desktop"])
 def test_problems_are_told_with_what_to_do(

@@ -62,16 +62,20 @@ class StreamCounts(TypedDict):
 
 
 class RecentResult(TypedDict):
-    """A sampled result. `at`: seconds since 1970; `place`: TOPIC:PARTITION:OFFSET of the message; `label`, `score`: the
-    first label, which is not accepted if `abstained`; `text`: its first characters, if the page shows texts.
+    """A sampled result. `at`: seconds since 1970; `place`: TOPIC:PARTITION:OFFSET of the message.
+
+    `label`, `score`: the first label, which is not accepted if `abstained`; or the best token of the first mask, and
+    `others` its next tokens with their scores; or the number of dimensions of an embedding, which has no score.
+    `text`: the first characters of the message's text, if the page shows texts.
     """
 
     at: float
     place: str
     model: str
     label: str
-    score: float
+    score: float | None
     abstained: bool
+    others: NotRequired[list[tuple[str, float]]]
     text: NotRequired[str]
 
 

@@ -58,13 +58,22 @@ export function showRecent(list, recent, several, palette) {
   if (list.dataset.key === key) return;
   list.dataset.key = key;
   list.replaceChildren(...newest.map((one) => element("li", {},
-    element("span", { class: "label" },
-      element("span", { class: `swatch label-${palette.of(one.label)}`, "aria-hidden": "true" }), one.label),
-    element("span", { class: "score" }, one.score.toFixed(3)),
+    element("span", { class: "label" }, ...swatch(one, palette), one.label),
+    element("span", { class: "score" }, one.score === null ? "" : one.score.toFixed(3)),
     one.text === undefined
       ? element("code", { class: "place" }, one.place)
       : element("span", { class: "text" }, one.text),
-    element("span", { class: "hint" }, [...(several ? [one.model] : []), ...(one.abstained ? ["not accepted"] : [])].join(", ")))));
+    element("span", { class: "hint" }, [
+      ...(several ? [one.model] : []),
+      ...(one.abstained ? ["not accepted"] : []),
+      ...(one.others ?? []).map(([token, score]) => `or ${token} ${score.toFixed(3)}`),
+    ].join(", ")))));
+}
+
+// The charts count labels alone: neither tokens for a mask nor embeddings have a color.
+function swatch(one, palette) {
+  if (one.others || one.score === null) return [];
+  return [element("span", { class: `swatch label-${palette.of(one.label)}`, "aria-hidden": "true" })];
 }
 
 export function showUpdated(node) {

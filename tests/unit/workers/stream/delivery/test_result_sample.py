@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from labelstream.schemas.message import TextMessage
-from labelstream.workers.classifier import Embedding, Fault, Prediction, RecordError
+from labelstream.workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.delivery.result_sample import RESULTS, TEXT_CHARS, result_sample
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
@@ -44,6 +44,19 @@ def test_text_is_cut_and_only_there_if_asked_for() -> None:
     assert (text[:6], len(text), text[-1]) == ("text 0", TEXT_CHARS, "…")
 
 
-def test_answers_without_a_label_are_left_out() -> None:
-    assert result_sample(batch(Embedding((0.5,), 3, False, "r"), None), True) == []
+def test_fill_mask_has_the_best_tokens_of_its_first_mask() -> None:
+    first = tuple(Fill(token, i, 0.5 / (i + 1)) for i, token in enumerate("abcd"))
+    [one] = result_sample(batch(MaskFill((first, (Fill("z", 9, 1.0),)), 3, False, "r")), False)
+    assert (one["label"], one["score"], one.get("others")) == ("a", 0.5, [("b", 0.25), ("c", 0.5 / 3)])
+    [one] = result_sample(batch(MaskFill((first[:1],), 3, False, "r")), False)
+    assert (one["label"], one.get("others")) == ("a", [])
+
+
+def test_embedding_has_its_number_of_dimensions() -> None:
+    [one] = result_sample(batch(Embedding((0.5, 0.25), 3, False, "r")), False)
+    assert (one["label"], one["score"], "others" in one) == ("2 dimensions", None, False)
+
+
+def test_items_without_an_answer_are_left_out() -> None:
+    assert result_sample(batch(RecordError(Fault.TOO_LARGE, "long"), None), True) == []
     assert result_sample(batch(YES._replace(accepted=())), True)[0]["abstained"]
