@@ -215,6 +215,19 @@ def test_truncated_and_repeated_texts_are_said(run: Run, model: str, tmp_path: P
     assert found["duplicates"] == {"texts": 1, "rows": 2, "contradicting": 1}
 
 
+def test_labels_by_number_are_said_in_table_and_json(run: Run, tmp_path: Path) -> None:
+    source = str(build(tmp_path / "model", labels=("good=yes", "good=no")))
+    rows = [{"sentence": text, "label": label} for text, label in zip(TEXTS, ["high", 1] * len(TEXTS), strict=False)]
+    data, result = write(tmp_path / "d.jsonl", rows), tmp_path / "r.json"
+    fields = ("-m", source, "--json", str(result), "--label-map", "high=good=yes")
+    ended = run("evaluate", data, *fields, "--text-field", "sentence")
+    assert ended.code == 0, ended.err
+    assert "labels matched by number: 1 = good=no; --label-map changes that\n" in ended.out
+    assert json.loads(result.read_text())["models"][0]["labels_by_number"] == {"1": "good=no"}
+    ended = run("evaluate", data, *fields, "--glue", "sst2")
+    assert "labels matched by number: 0 = good=yes, 1 = good=no; --label-map changes that\n" in ended.out
+
+
 def test_one_class_only_is_said_in_table_and_json(run: Run, model: str, tmp_path: Path) -> None:
     data, result = write(tmp_path / "d.jsonl", rows_of(["POSITIVE"])), tmp_path / "r.json"
     ended = run("evaluate", data, "-m", model, "--json", str(result))
