@@ -80,7 +80,7 @@ class PipelineReport(WorkerReport):
 
 
 class BatcherCounts(TypedDict):
-    """See `labelstream.workers.engine.dynamic_batcher.DynamicBatcher.counts`."""
+    """See `labelstream.workers.engine.batching.dynamic_batcher.DynamicBatcher.counts`."""
 
     sequences: int
     tokens: int

@@ -19,9 +19,9 @@ from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.observability import telemetry
 from labelstream.deploy.observability.metrics.samples import of_model
 from labelstream.workers import tracing
+from labelstream.workers.engine.batching.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.device_thread import DeviceThread
-from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
 from labelstream.workers.settings.model import ModelSettings

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 import transformers
 
 from labelstream.deploy.bench.measures.flops import Flops, matmul_peak
+from labelstream.workers.engine.batching.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.description import Activation
-from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.inference.scoring import score
 from labelstream.workers.engine.inference.warmup import warm_up

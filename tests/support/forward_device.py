@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labelstream.workers.engine.dynamic_batcher import AfterForward
+from labelstream.workers.engine.batching.batch import AfterForward
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
 from tests.support.clock import Clock
@@ -97,3 +97,8 @@ class ForwardDevice:
 
 def packed(*lengths: int) -> RaggedSequences:
     return RaggedSequences(np.zeros(sum(lengths), np.int32), np.array(lengths, np.int32))
+
+
+def labels_of(answer: ScoredSequences) -> list[list[int]]:
+    assert answer.label_ids is not None
+    return answer.label_ids.tolist()

@@ -27,8 +27,8 @@ from kafka.producer.record_accumulator import RecordAccumulator
 
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
+from labelstream.workers.engine.batching.dynamic_batcher import DynamicBatcher
 from labelstream.workers.engine.device_thread import DeviceThread
-from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions

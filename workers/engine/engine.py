@@ -14,9 +14,9 @@ import torch
 from pydantic import ValidationError
 
 from labelstream.workers.classifier import Answer, Progress, Request
+from labelstream.workers.engine.batching.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.device_thread import DeviceThread
-from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.inference.predictor import Predictor

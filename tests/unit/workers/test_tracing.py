@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from labelstream.workers import tracing
 from labelstream.workers.classifier import Progress, Request
-from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
+from labelstream.workers.engine.batching.dynamic_batcher import DynamicBatcher
 from labelstream.workers.engine.ragged import RaggedSequences
 from tests.support.fake_handle import by_length
 from tests.support.pipeline_bench import Bench, message

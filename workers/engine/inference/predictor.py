@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from labelstream.workers.classifier import Fault, RecordError, Request
 from labelstream.workers.engine.backends.pytorch.host_copy import HostCopy, begin_fetch
+from labelstream.workers.engine.batching.batch import AfterForward
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.dynamic_batcher import AfterForward
 from labelstream.workers.engine.error_text import LESS_MEMORY, is_out_of_memory, one_line
 from labelstream.workers.engine.inference import self_check
 from labelstream.workers.engine.inference.backend import Backend

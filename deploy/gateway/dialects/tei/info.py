@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from labelstream.deploy.gateway.served import Model
-from labelstream.workers.engine.dynamic_batcher import JOINED_TOKENS
+from labelstream.workers.engine.batching.dynamic_batcher import JOINED_TOKENS
 
 _OF_A_FOLDER = "dir-"  # begins the revision of a model that is no hub model
 

@@ -12,7 +12,7 @@ import pytest
 
 from labelstream.deploy.deployments import model_replica as replica_module
 from labelstream.deploy.deployments.model_replica import ModelReplica
-from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
+from labelstream.workers.engine.batching.dynamic_batcher import DynamicBatcher
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged
 from tests.support.fake_handle import by_length, description

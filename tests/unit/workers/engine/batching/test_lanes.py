@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.lanes import IN_USE_S, INTERACTIVE_SHARE, Call, Lanes
+from labelstream.workers.engine.batching.lanes import IN_USE_S, INTERACTIVE_SHARE, Call, Lanes
 from tests.support.forward_device import packed
 
 FULL = 100

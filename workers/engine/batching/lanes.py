@@ -2,7 +2,7 @@
 
 from collections import deque
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
@@ -25,7 +25,7 @@ class Call(NamedTuple):
     arrived: float
     future: "Future[ScoredSequences]"
     interactive: bool = False
-    around: AbstractContextManager[None] = nullcontext()
+    around: AbstractContextManager[None] | None = None
     trace: str | None = None
 
     @property
