@@ -2,10 +2,23 @@
 # ruff: noqa: E501 - the lines are the code's
 
 _TASKS = "workers/engine/tasks"
-_POSTPROCESS, _BATCHING, _DESCRIBE, _SPECIAL_TOKENS, _RAGGED, _HEADS, _SCORING, _TOKENIZER, _WORD_RULES, _WORD_CACHE = (
+(
+    _POSTPROCESS,
+    _LAYOUT,
+    _PLAN,
+    _DESCRIBE,
+    _SPECIAL_TOKENS,
+    _RAGGED,
+    _HEADS,
+    _SCORING,
+    _TOKENIZER,
+    _WORD_RULES,
+    _WORD_CACHE,
+) = (
     f"workers/engine/{name}.py"
     for name in (
         "tasks/postprocess",
+        "inference/batch_layout",
         "inference/batch_plan",
         "loading/describe",
         "tokenization/special_tokens",
@@ -104,34 +117,34 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         _FASTER,
     ),
     (
-        _BATCHING,
+        _PLAN,
         "lengths: NDArray[np.integer], max_batch_tokens: int, overhead_tokens: int, step: int = 1",
         "*",
         _FASTER,
     ),
     (
-        _BATCHING,
+        _PLAN,
         "ends = np.cumsum(lengths, dtype=np.int64)",
         "np.cumsum(lengths, dtype=np.int64) -> np.cumsum(lengths)",
         "numpy sums int32 as int64; the type is for the type checker",
     ),
-    (_BATCHING, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 0", _NO_LENGTH),
-    (_BATCHING, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 2", _NO_LENGTH),
+    (_PLAN, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 0", _NO_LENGTH),
+    (_PLAN, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 2", _NO_LENGTH),
     (
-        _BATCHING,
+        _LAYOUT,
         "positions = np.where(inside, starts[rows][:, None] + columns, 0)",
         "0 -> 1",
         "what is padded is not read",
     ),
     (
-        _BATCHING,
+        _LAYOUT,
         "ids = np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False)",
         "np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False) -> "
         "np.where(inside, packed.ids[positions], pad_id).astype(np.int64)",
         _FASTER,
     ),
     (
-        _BATCHING,
+        _LAYOUT,
         "ids = np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False)",
         "False -> True",
         _FASTER,

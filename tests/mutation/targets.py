@@ -9,6 +9,7 @@ _NAMES = (
     "backends/pytorch/heads",
     "backends/pytorch/last_layer",
     "backends/pytorch/unpadded",
+    "inference/batch_layout",
     "inference/batch_plan",
     "inference/scoring",
     "loading/describe",

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from labelstream.workers.engine.inference.backend import Backend, UnpaddedBackend
-from labelstream.workers.engine.inference.batch_plan import pack, pad, plan, plan_packed
+from labelstream.workers.engine.inference.batch_layout import pack, pad
+from labelstream.workers.engine.inference.batch_plan import plan, plan_packed
 from labelstream.workers.engine.ragged import RaggedSequences
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.inference.batch_plan import pack, pad, plan, plan_packed
-from labelstream.workers.engine.ragged import RaggedSequences
+from labelstream.workers.engine.inference.batch_plan import plan, plan_packed
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)
 
@@ -82,27 +81,6 @@ def test_equal_lengths_keep_their_order() -> None:
     assert [batch.tolist() for batch in plan(np.array([3, 5, 3, 3, 5]), 9, 2)] == [[1], [4], [0, 2, 3]]
 
 
-@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data(), typed=st.booleans())
-@settings(deadline=None, derandomize=True)
-def test_padding_keeps_every_token_in_place(lengths: list[int], data: st.DataObject, typed: bool) -> None:
-    rows = data.draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1, unique=True))
-    total = sum(lengths)
-    type_ids = np.arange(total).astype(np.uint8) if typed else None
-    packed = RaggedSequences(np.arange(100, 100 + total, dtype=np.int32), np.array(lengths, np.int32), type_ids)
-    starts = np.cumsum([0, *lengths[:-1]])
-    batch = pad(packed, starts, np.array(rows), 7)
-    width = max(lengths[row] for row in rows)
-    assert batch.ids.shape == (len(rows), width)
-    for i, row in enumerate(rows):
-        tokens = packed.ids[starts[row] : starts[row] + lengths[row]].tolist()
-        assert batch.ids[i].tolist() == tokens + [7] * (width - lengths[row])
-        assert batch.lengths[i] == lengths[row]
-        if batch.type_ids is not None and type_ids is not None:
-            types = type_ids[starts[row] : starts[row] + lengths[row]].tolist()
-            assert batch.type_ids[i].tolist() == types + [0] * (width - lengths[row])
-    assert (batch.type_ids is not None) == typed
-
-
 @given(lengths=LENGTHS, budget=st.integers(1, 2_000))
 @settings(deadline=None, derandomize=True)
 def test_unpadded_plan_covers_each_row_once_within_budget(lengths: list[int], budget: int) -> None:
@@ -134,26 +112,3 @@ def test_unpadded_plan_leaves_no_small_rest() -> None:
     lengths = np.full(520, 33)  # 776 tokens more than a budget
     assert [int(lengths[batch].sum()) for batch in plan_packed(lengths, 16_384)] == [8_580, 8_580]
     assert plan_packed(np.array([], np.int32), 16_384) == []
-
-
-@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data(), typed=st.booleans())
-@settings(deadline=None, derandomize=True)
-def test_packing_keeps_every_token_in_place(lengths: list[int], data: st.DataObject, typed: bool) -> None:
-    rows = data.draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1))
-    total = sum(lengths)
-    type_ids = np.arange(total).astype(np.uint8) if typed else None
-    targets = np.array(lengths, np.int32) - 1
-    ids = np.arange(100, 100 + total, dtype=np.int32)
-    packed = RaggedSequences(ids, np.array(lengths, np.int32), type_ids, targets)
-    starts = np.cumsum([0, *lengths[:-1]])
-    batch = pack(packed, starts, np.array(rows))
-    spans = [(int(starts[row]), int(starts[row]) + lengths[row]) for row in rows]
-    assert batch.ids.tolist() == [100 + i for start, end in spans for i in range(start, end)]
-    assert batch.positions.tolist() == [i - start for start, end in spans for i in range(start, end)]
-    assert batch.lengths.tolist() == [lengths[row] for row in rows]
-    assert batch.starts.tolist() == np.cumsum([0, *batch.lengths[:-1]]).tolist()
-    assert batch.targets is not None
-    assert batch.targets.tolist() == [lengths[row] - 1 for row in rows]
-    assert (batch.type_ids is not None) == typed
-    if batch.type_ids is not None:
-        assert batch.type_ids.tolist() == [i for start, end in spans for i in range(start, end)]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelstream.workers.engine.inference.batch_plan import UnpaddedBatch
+from labelstream.workers.engine.inference.batch_layout import UnpaddedBatch
 from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
 from tests.support.fake_backend import FakeBackend, pack
 

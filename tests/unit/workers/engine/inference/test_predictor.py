@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Fault, RecordError
-from labelstream.workers.engine.inference.batch_plan import PaddedBatch
+from labelstream.workers.engine.inference.batch_layout import PaddedBatch
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.errors import InferenceError

@@ -11,7 +11,7 @@ from tokenizers.processors import TemplateProcessing
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ZeroShot
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.inference.batch_plan import PaddedBatch
+from labelstream.workers.engine.inference.batch_layout import PaddedBatch
 from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.inference.self_check import LONGEST
