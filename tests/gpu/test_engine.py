@@ -18,7 +18,7 @@ from labelstream.workers.engine.backends.pytorch import varlen_attention
 from labelstream.workers.engine.backends.pytorch.buckets import ShapeBuckets, layout_of
 from labelstream.workers.engine.backends.pytorch.pinned_copy import PinnedCopier
 from labelstream.workers.engine.inference.batch_layout import pack, pad
-from labelstream.workers.engine.inference.batch_runner import Rows
+from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
 from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.loading.loader import load
@@ -284,7 +284,7 @@ def test_out_of_memory_halves_and_goes_on(folder: Folder, family: str) -> None:
     packed = of_lengths(*([60] * 6_000))
     under_test = predictor(folder(family), budget=4_096, device="cuda", dtype="float32")
     expected = by_label(under_test.predict(packed, 3))
-    under_test.max_batch_tokens = 10**9
+    under_test.runner.max_batch_tokens = 10**9
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 64 * 2**20) / total)

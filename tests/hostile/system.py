@@ -117,20 +117,18 @@ class HostileReplica(inject.ChaosReplica):
         description, predictor, measured = inject.ChaosReplica._load(settings, threads)
         tokenizer = Tokenizer.from_str(description.tokenizer_json)
         raises, kills = (np.array(tokenizer.encode(text).ids[:-1], np.int32) for text in (RAISES, KILLS))
-        forward = predictor._forward
+        logits = predictor.runner.logits
 
-        def poisoned(call: Any, rows: Any) -> None:
-            packed = call.of.packed
-            starts = np.cumsum(packed.lengths) - packed.lengths
+        def poisoned(of: Any, rows: Any) -> Any:
             for row in rows.tolist():
-                ids = packed.ids[starts[row] : starts[row] + packed.lengths[row]]
+                ids = of.packed.ids[of.starts[row] : of.starts[row] + of.packed.lengths[row]]
                 if np.array_equal(ids[: len(kills)], kills):
                     os.kill(os.getpid(), signal.SIGKILL)
                 if np.array_equal(ids[: len(raises)], raises):
                     raise ValueError("a text that the model raises at")
-            forward(call, rows)
+            return logits(of, rows)
 
-        predictor._forward = poisoned
+        predictor.runner.logits = poisoned
         return description, predictor, measured
 
 

@@ -32,7 +32,15 @@ _NAMES = (
     "tokenization/word_cache",
     "tokenization/word_rules",
 )
-_OF_SEVERAL = ("inference/predictor", "loading/loader", "tasks/zero_shot_answers", "parity")  # tests of several modules
+_OF_SEVERAL = (  # tests of several modules
+    "inference/answers",
+    "inference/input_limits",
+    "inference/predictor",
+    "inference/row_isolation",
+    "loading/loader",
+    "tasks/zero_shot_answers",
+    "parity",
+)
 TEST_FILES = tuple(
     str(Path("tests/unit", _ENGINE, name).with_name(f"test_{Path(name).name}.py")) for name in (*_NAMES, *_OF_SEVERAL)
 )

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
+from labelstream.workers.classifier import Fault, RecordError
 from labelstream.workers.engine.description import Activation, ModelDescription
 from labelstream.workers.engine.inference.backend import done_already
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.batch_layout import PaddedBatch, UnpaddedBatch
 from labelstream.workers.engine.ragged import RaggedSequences
 from tests.support.models import make_tokenizer
 
@@ -62,8 +63,28 @@ def pack(rows: Iterable[list[int]]) -> RaggedSequences:
     return RaggedSequences(ids, np.array([len(row) for row in listed], np.int32))
 
 
+def failed(message: str, attempts: int = 1) -> RecordError:
+    """The error of a row that the model refuses."""
+    return RecordError(Fault.INFERENCE_FAILED, message, attempts)
+
+
 class Shifted(FakeBackend):
     """A backend that returns one row too many."""
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         return torch.cat([super().logits(batch), torch.zeros(1, 5)])
+
+
+class Unpadded(FakeBackend):
+    """A backend that runs without padding, and records the lengths of its batches. Logits are [length, 0, 0, 0, 0]."""
+
+    packs = True
+
+    def packed_logits(self, batch: UnpaddedBatch) -> torch.Tensor:
+        self.shapes.append(tuple(batch.lengths.tolist()))
+        logits = torch.zeros(len(batch.lengths), 5)
+        logits[:, 0] = torch.from_numpy(batch.lengths).float()
+        return logits
+
+    def record(self, max_tokens: int) -> int:
+        return 0

@@ -11,8 +11,9 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend, UnpaddedBackend
-from labelstream.workers.engine.inference.batch_plan import plan_packed
-from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
+from labelstream.workers.engine.inference.batch_plan import LENGTHS_APART, plan_packed
+from labelstream.workers.engine.inference.batch_runner import BatchRunner
+from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.engine.tokenization.special_tokens import SpecialTokensTemplate
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
@@ -127,7 +128,7 @@ def _keep_lengths_apart(source: str, forwards: BatchRunner, first: Rows, alone: 
             raise ModelError(
                 f"{source}: the model answers a text differently beside other texts of equal length; use another model"
             )
-    forwards.pads = False
+    forwards.padding_costs = LENGTHS_APART
     logger.warning(
         "%s: padding changes the model's answers, so only texts of equal length share a batch, which is slower. "
         "ConvBERT, FNet and XLNet always read padding; for another architecture check pad_token_id in config.json",

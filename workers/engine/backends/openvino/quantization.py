@@ -13,7 +13,7 @@ from labelstream.workers.engine.backends.openvino.runtime import imported
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.inference.batch_layout import PaddedBatch, pad
 from labelstream.workers.engine.inference.batch_plan import plan
-from labelstream.workers.engine.inference.batch_runner import Rows
+from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.tasks import task_for
 
 _BATCH_TOKENS = 1_024

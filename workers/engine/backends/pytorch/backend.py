@@ -15,7 +15,7 @@ from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.backends.pytorch.pinned_copy import copier_for, size_of
 from labelstream.workers.engine.backends.pytorch.unpadded import UnpaddedFamily, positions_of, takes_4d_masks
 from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout
-from labelstream.workers.engine.inference.backend import done_already
+from labelstream.workers.engine.inference.backend import mark_nothing
 from labelstream.workers.engine.inference.batch_layout import PaddedBatch, UnpaddedBatch
 
 
@@ -55,13 +55,22 @@ class TorchBackend:
         self.pad_id = pad_id
         self.vocab_size, self.type_vocab_size = vocab_size, type_vocab_size
         self.packs = packing is not None
+        self.mark = _mark_cuda if self.device_type == "cuda" else mark_nothing
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         """Floating point [n, outputs]; on cuda the device may still be computing the values."""
         # Attention is faster without a mask, which a batch without padding does not need.
         masked = self._always_masked or int(batch.lengths.min()) < batch.ids.shape[1]
         with torch.inference_mode():
-            return self._padded(self._stage(_arrays(batch, masked)))
+            staged = self._stage(_arrays(batch, masked))
+            ids = staged["ids"]
+            inputs: dict[str, Any] = {"input_ids": ids, **self._fixed}
+            if masked:
+                mask = torch.arange(ids.shape[1], device=self._device) < staged["lengths"][:, None]
+                inputs["attention_mask"] = mask[:, None, None] if self._wide_masks else mask.long()
+            if self._takes_type_ids:
+                inputs["token_type_ids"] = staged["type_ids"] if "type_ids" in staged else torch.zeros_like(ids)
+            return self._read(inputs, staged.get("targets"))
 
     def packed_logits(self, batch: UnpaddedBatch) -> torch.Tensor:
         """As `logits`, without padding. Only if the backend `packs`."""
@@ -89,14 +98,6 @@ class TorchBackend:
         self._shapes = shapes
         self.free_memory()  # of the forwards that ran before each recording
         return len(self._graphs)
-
-    def mark(self) -> Callable[[], None]:
-        """See `Backend.mark`."""
-        if self.device_type != "cuda":
-            return done_already
-        done = torch.cuda.Event(blocking=True)  # blocking: spinning would take a core and the GIL
-        done.record()
-        return done.synchronize
 
     def memory(self) -> dict[str, int]:
         """See `Backend.memory`. Thread-safe."""
@@ -133,16 +134,6 @@ class TorchBackend:
         arrays = {**self._packed_arrays(batch), "lengths": batch.lengths}
         return fill_up(arrays, shape, self.pad_id, self._packing.padding_position or 0)
 
-    def _padded(self, staged: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        ids = staged["ids"]
-        inputs: dict[str, Any] = {"input_ids": ids, **self._fixed}
-        if "lengths" in staged:
-            mask = torch.arange(ids.shape[1], device=self._device) < staged["lengths"][:, None]
-            inputs["attention_mask"] = mask[:, None, None] if self._wide_masks else mask.long()
-        if self._takes_type_ids:
-            inputs["token_type_ids"] = staged["type_ids"] if "type_ids" in staged else torch.zeros_like(ids)
-        return self._read(inputs, staged.get("targets"))
-
     def _packed(self, staged: Mapping[str, torch.Tensor]) -> torch.Tensor:
         assert self._packing is not None
         ids, lengths = staged["ids"][None], staged["lengths"]
@@ -158,6 +149,12 @@ class TorchBackend:
         if self._takes_type_ids:
             inputs["token_type_ids"] = staged["type_ids"][None] if "type_ids" in staged else torch.zeros_like(ids)
         return self._packing.read(inputs, staged["rows"], lengths)
+
+
+def _mark_cuda() -> Callable[[], None]:
+    done = torch.cuda.Event(blocking=True)  # blocking: spinning would take a core and the GIL
+    done.record()
+    return done.synchronize
 
 
 def _arrays(batch: PaddedBatch, masked: bool) -> dict[str, NDArray[np.int64]]:

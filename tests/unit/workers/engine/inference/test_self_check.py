@@ -12,7 +12,8 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ZeroShot
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference.batch_layout import PaddedBatch
-from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
+from labelstream.workers.engine.inference.batch_runner import BatchRunner
+from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.inference.self_check import LONGEST
 from labelstream.workers.engine.inference.warmup import warm_up

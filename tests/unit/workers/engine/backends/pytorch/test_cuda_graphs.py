@@ -62,7 +62,7 @@ def test_all_graphs_are_recorded_before_first_call(model_folder: Folders, record
         requests, replays = [Request(text) for text in (*TEXTS, *ODD_TEXTS)], recorder.replays
         expected = engine.classify(requests)
         assert recorder.replays > replays
-        engine._predictor.max_batch_tokens, replays = 10_000, recorder.replays  # larger than any shape
+        engine._predictor.runner.max_batch_tokens, replays = 10_000, recorder.replays  # larger than any shape
         for found, wanted in zip(engine.classify(requests), expected, strict=True):
             assert isinstance(found, Prediction)
             assert isinstance(wanted, Prediction)
