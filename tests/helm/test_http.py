@@ -1,5 +1,6 @@
 """The HTTP gateway: its Service, Ingress, policy, probes and files, and what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from labelstream.deploy.gateway.proxy import guard, options
 from labelstream.deploy.gateway.proxy.options import proxy_options
+from labelstream.deploy.gateway.server.access import hosts_of
 from labelstream.workers.settings.http import HttpSettings
 from tests.helm.rendering import EVERYTHING, LEAST, Helm, config_of, groups_of, of_kind, serve_config_of
 
@@ -142,6 +144,42 @@ def test_notes_name_the_address_and_a_closed_policy(helm: Helm) -> None:
     assert "networkPolicy.http.from is empty" in notes(helm, HTTP_ONLY, "--set-json", "networkPolicy.http.from=[]")
     assert "http.ingress.tlsSecret is empty" in notes(helm, EVERYTHING, "--set", "http.ingress.tlsSecret=")
     assert "HTTP" not in notes(helm, LEAST)
+
+
+PAGE = ("--set", "config.http.page=true")
+
+
+@with_http
+def test_page_is_at_the_address_of_the_notes(helm: Helm, values: Path) -> None:
+    text = helm.text(values, *PAGE)
+    assert helm.judge(text) == []
+    objects = helm.objects(values, *PAGE)
+    http = HttpSettings(**config_of(objects)["http"])
+    assert (http.page, http.page_texts) == (True, False)
+    assert serve_config_of(objects)["applications"][0]["route_prefix"] == "/"
+    service = helm.kuberay_makes(text)["services"]["serve"]
+    (port,) = service["spec"]["ports"]
+    scheme, name = "https" if http.cert_file else "http", service["metadata"]["name"]
+    said = notes(helm, values, *PAGE)
+    address = f"{scheme}://{name}.default:{port['port']}"
+    assert f"  {address}\n" in said
+    assert f"service/{name} {http.port}\n" in said
+    assert "config.http.page: a browser shows the page there, and asks for the token." in said
+    assert "config.http.page" not in notes(helm, values)
+
+
+@with_http
+def test_notes_name_an_address_that_the_gateway_refuses(helm: Helm, values: Path) -> None:
+    objects = helm.objects(values)
+    http = HttpSettings(**config_of(objects)["http"])
+    hosts = hosts_of(http.host, http.allowed_hosts, token=http.token_file is not None)
+    assert hosts is None or "127.0.0.1" in hosts, "a port-forward reaches the page"
+    warning = "requests to that address get 403"
+    assert (warning in notes(helm, values)) == (hosts is not None)
+    name = of_kind(objects, "RayService")["metadata"]["name"]
+    for allowed in (f"{name}-serve-svc.default", "*.default"):
+        listed = json.dumps([*http.allowed_hosts, allowed])
+        assert warning not in notes(helm, values, "--set-json", f"config.http.allowed_hosts={listed}")
 
 
 INGRESS = "http.ingress.enabled=true,http.ingress.host=a.example.com"
