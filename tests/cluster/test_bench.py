@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelstream.deploy.bench.suites import engine, serving, stream
+from labelstream.deploy.bench.suites import engine, latency, serving, stream
 from labelstream.deploy.cli.bench import view
 from labelstream.workers.settings.kafka import KafkaSettings
 from labelstream.workers.stream.stats import Stages
@@ -54,7 +54,7 @@ def test_bench_stream_reports_consistent_figures(
     said = " ".join(capsys.readouterr().out.split())
     inside = light["worker_over_forward_ms"]["p50"]
     assert f"in the worker, from the poll to the acknowledgement, without the forward: p50 {inside:.1f}" in said
-    assert [point["share"] for point in told["latency"]["load"]] == list(stream.SHARES)
+    assert [point["share"] for point in told["latency"]["load"]] == list(latency.SHARES)
     assert told["hardware"]
     assert told["limit"].partition(":")[0] in ("device", "Serve", "Kafka", "tokenizer", "worker")
 

@@ -1,33 +1,25 @@
 """Measures topic to topic beside the engine alone, the worker's CPU per message, and the latency."""
 
-import random
 import statistics
-import time
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from labelstream.deploy.bench.baselines.bare_kafka import bare_cpu_s
 from labelstream.deploy.bench.baselines.null_model import NullReplica
-from labelstream.deploy.bench.harness.application import cpu_s, model_stats, processes, running, worker_stats_now
+from labelstream.deploy.bench.harness.application import cpu_s, model_stats, processes, running
 from labelstream.deploy.bench.harness.load_generator import LoadGenerator, traffic
 from labelstream.deploy.bench.harness.topics import group_of, settings_for, topics_of
-from labelstream.deploy.bench.measures.timing import median, percentiles
+from labelstream.deploy.bench.measures.timing import median
 from labelstream.deploy.bench.suites.engine import Comparison, Plan, Say, said
+from labelstream.deploy.bench.suites.latency import latency_figures
 from labelstream.deploy.bench.suites.worker_cpu import cpu_figures, cpu_rounds
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
-from labelstream.workers.errors import StartError
 from labelstream.workers.settings.application import Settings
 from labelstream.workers.settings.kafka import KafkaSettings
-from labelstream.workers.stream.report import WorkerReport
 
-SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity: the loads, in this order
-PAUSE_S = 0.02, 0.15  # between single messages: a worker's poll ends every 0.1 s
-SETTLE_S = 10.0  # timeout from reading a result until the worker has counted it
 BUSY = 0.85  # the share of busy time that marks the bottleneck
-Rounds = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,8 @@ def _measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
         say("Ray runs; loading the model")
         with running(plan.settings(plan.real)), traffic(plan.kafka, plan.real, plan.paced) as way:
             rounds = _throughput(plan, comparison, way, texts, say)
-            latency = _latency(plan, way, texts, statistics.median(one["stream"] for one in rounds), say)
+            capacity = statistics.median(one["stream"] for one in rounds)
+            latency = latency_figures(way, texts, capacity, plan.light, plan.load_s, say)
             dead = way.dead_letters
         with running(plan.settings(plan.null), NullReplica), traffic(plan.kafka, plan.null, plan.paced) as way:
             worker = cpu_figures(cpu_rounds(way.stream, partial(_bare, plan, way), many, plan.rounds, say))
@@ -133,69 +126,6 @@ def _streamed(way: LoadGenerator, texts: list[str]) -> dict[str, float]:
     }
 
 
-def _latency(plan: StreamPlan, way: LoadGenerator, texts: list[str], capacity: float, say: Say) -> dict[str, Any]:
-    """`light`: latency of single messages. `load`: latency under shares of `capacity`, in messages per second."""
-    found: dict[str, Any] = {"light": _light(way, texts, plan.light)}
-    load = []
-    for share in SHARES if plan.load_s else ():
-        latencies, back = way.offered(texts, share * capacity, plan.load_s, seed=int(share * 100))
-        load.append(
-            {
-                "share": share,
-                "offered_per_s": round(share * capacity, 2),
-                "results_per_s": round(back, 2),
-                "messages": len(latencies),
-                "latency_ms": percentiles(latencies),
-            }
-        )
-        say(f"load of {share:.0%} of {capacity:.1f}/s: {load[-1]['latency_ms']} ms")
-    return found | ({"load": load} if load else {})
-
-
-def _light(way: LoadGenerator, texts: list[str], count: int) -> dict[str, Any]:
-    """One message at a time: the latency from timestamp to result, the forward, and the rest.
-
-    `worker_ms`: the part in the worker, from the poll of the message to the acknowledgement of its result.
-    `stages_ms`: its stages, as in `labelstream.workers.stream.stats`.
-    """
-    rng = random.Random(3)  # noqa: S311
-    found: Rounds = defaultdict(list)
-    parts: Rounds = defaultdict(list)
-    for turn in range(count):
-        time.sleep(rng.uniform(*PAUSE_S))
-        before, busy_s = worker_stats_now(), model_stats()["busy_s"]
-        way_ms = way.one(texts[turn % len(texts)])
-        forward_ms = (model_stats()["busy_s"] - busy_s) * 1000
-        stages_ms = _stages_ms(before)
-        worker_ms = sum(stages_ms.values())
-        for name, value in stages_ms.items():
-            parts[name].append(value)
-        measured = {
-            "way_ms": way_ms,
-            "forward_ms": forward_ms,
-            "over_forward_ms": way_ms - forward_ms,
-            "worker_ms": worker_ms,
-            "worker_over_forward_ms": worker_ms - forward_ms,
-        }
-        for name, value in measured.items():
-            found[name].append(value)
-    return {"messages": count, **_percentiles(found), "stages_ms": _percentiles(parts)}
-
-
-def _stages_ms(before: WorkerReport) -> dict[str, float]:
-    """The stages of the one message that the worker has processed since `before`. Raises StartError."""
-    until = time.monotonic() + SETTLE_S
-    while (now := worker_stats_now())["results_out"] == before["results_out"]:
-        if time.monotonic() > until:
-            raise StartError(f"a result was read, but the worker has not counted it for {SETTLE_S:g} s")
-        time.sleep(0.005)
-    return {name: 1000 * (buckets["sum"] - before["stages"][name]["sum"]) for name, buckets in now["stages"].items()}
-
-
-def _percentiles(found: Rounds) -> dict[str, dict[str, float]]:
-    return {name: percentiles(values) for name, values in found.items()}
-
-
 def _together(
     figures: dict[str, Any],
     rounds: list[dict[str, float]],
@@ -204,7 +134,7 @@ def _together(
     dead_letters: int,
     in_memory: bool,
 ) -> dict[str, Any]:
-    every: Rounds = {name: [measured[name] for measured in rounds] for name in rounds[0]}
+    every = {name: [measured[name] for measured in rounds] for name in rounds[0]}
     of_engine = [one["stream"] / one["engine"] for one in rounds]
     row = {
         "way": "topic to topic",
