@@ -12,6 +12,7 @@ from ray.serve.schema import LoggingConfig
 from labelstream.deploy.control.control_plane import ControlPlane
 from labelstream.deploy.control.deployed import Owner, UserConfig
 from labelstream.deploy.control.scaling import serve_policies
+from labelstream.deploy.deployments.config_parts import part_of, without_counts
 from labelstream.deploy.deployments.gpus import num_gpus
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.deployments.stream_worker import MakeWorker, StreamWorker
@@ -73,7 +74,7 @@ def application(
     reserve = not (owner and owner["local"])
     models = {name: model_application(name, settings, replica, reserve) for name in used_models(settings)}
     config = without_secrets(settings)
-    uncounted = _without_counts(config)
+    uncounted = without_counts(config)
     workers = {name: _pipeline(name, settings, uncounted, models, make_worker, reserve) for name in settings.pipelines}
     drain_timeout_s = _drain_timeout_s(settings.pipelines.values(), settings.http)
     scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
@@ -108,7 +109,7 @@ def _gateway(
 ) -> Application:
     """`config`: `settings` without secrets."""
     config = {section: part for section, part in config.items() if section not in ("kafka", "pipelines")}
-    uncounted = _without_counts(config)
+    uncounted = without_counts(config)
     uncounted["http"] = {key: value for key, value in config.get("http", {}).items() if key != "replicas"}
     counts: dict[str, Any] = {"num_replicas": http.replicas.min}
     if http.replicas.max > http.replicas.min:
@@ -163,32 +164,6 @@ def _replicas(part: ModelSettings | PipelineSettings) -> dict[str, Any]:
     return {"num_replicas": counts.min}
 
 
-def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
-    """`config` without the numbers of replicas: `serve deploy` restarts all replicas whose arguments change."""
-    return {
-        **config,
-        **{
-            section: {
-                name: {key: value for key, value in entry.items() if key != count}
-                for name, entry in config.get(section, {}).items()
-            }
-            for section, count in (("pipelines", "workers"), ("models", "replicas"))
-        },
-    }
-
-
-def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> dict[str, Any]:
-    """The part of `config` that the workers of the pipeline `name` need."""
-    models = {model: config["models"][model] for model in pipeline.allowed_models}
-    http = config.get("http", {})
-    # A worker samples results for the page.
-    page = {"page_texts": http.get("page_texts", False)} if http.get("page") else None
-    config = {section: part for section, part in config.items() if section != "http"}
-    if page is not None:
-        config["http"] = page
-    return {**config, "models": models, "pipelines": {name: config["pipelines"][name]}}
-
-
 def model_application(
     name: str, settings: Settings, replica: type[ModelReplica] = ModelReplica, reserve: bool = True
 ) -> Application:
@@ -234,7 +209,7 @@ def _pipeline(
     return _deployment(
         StreamWorker,
         pipeline_deployment(name),
-        version_of(StreamWorker, name, _part_of(config, name, pipeline), made_by),
+        version_of(StreamWorker, name, part_of(config, name, pipeline), made_by),
         settings.logs,
         **_replicas(pipeline),
         ray_actor_options={"num_cpus": 1 if reserve else 0} | _near_kafka(settings),
