@@ -1,12 +1,23 @@
-"""Arguments that several commands share: TOPIC:PARTITION:OFFSET, and the path of the demo's model."""
+"""Arguments that several commands share: TOPIC:PARTITION:OFFSET, a model's source, and the path of the demo's model."""
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
 
 from labelstream.workers.errors import ConfigError
 
 DEMO_MODEL = Path(__file__).parents[2] / "demo" / "model"
+ModelSource = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="SOURCE",
+        help="The model: a directory, or an id of the Hugging Face hub. Default: the demo's model.",
+    ),
+]
 _PATTERN = re.compile(r"(?P<topic>[a-zA-Z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<offset>\d{1,18})")
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from labelstream.deploy.cli.common.arguments import ModelSource
 from labelstream.deploy.cli.common.connect import DEFAULT_BOOTSTRAP
 from labelstream.deploy.cli.config.first_config import Choices, render
 from labelstream.workers.errors import ConfigError
@@ -46,15 +47,7 @@ def init(
             help="Topic for messages that cannot be classified. Default: named after the input, such as feedback.dlq.",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="SOURCE",
-            help="The model: a directory, or an id of the Hugging Face hub. Default: the demo's model.",
-        ),
-    ] = None,
+    model: ModelSource = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a config file that is ready to run, with comments on the most common settings.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.arguments import DEMO_MODEL
+from labelstream.deploy.cli.common.arguments import DEMO_MODEL, ModelSource
 from labelstream.deploy.cli.common.console import announced, say
 from labelstream.deploy.cli.models.answer_texts import (
     Ask,
@@ -30,15 +30,7 @@ def classify(
     input: Input = None,
     text_field: TextField = None,
     output: Output = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="SOURCE",
-            help="The model: a directory, or an id of the Hugging Face hub. Default: the demo's model.",
-        ),
-    ] = None,
+    model: ModelSource = None,
     revision: Annotated[
         str | None, typer.Option(metavar="REVISION", help="Commit, tag or branch of the hub model.")
     ] = None,
