@@ -34,6 +34,7 @@ _FASTER = "both ways give the same, and one is faster"
 _LIMIT = "a limit that is as good a little higher or lower"
 _NOTHING = "of nothing that is run"
 _EDGE_TOKENS = "workers/engine/tokenization/edge_tokens.py"
+_TRUNCATION = "workers/engine/tokenization/truncation.py"
 _LAST = "workers/engine/backends/pytorch/last_layer.py"
 _MADE_UP = "any made-up values show whether layers are the same"
 _FOUND = "the comparison of both layers finds it as well"
@@ -80,10 +81,10 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (_SPECIAL_TOKENS, "content_types = [0] * count", "0 -> 1", "each is set where the frame is one"),
     (_TOKENIZER, 'os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")', "*", "no result depends on it"),
-    (_TOKENIZER, "if len(content) <= limit:", "len(content) <= limit -> len(content) < limit", _FASTER),
-    (_TOKENIZER, "if sum(lengths) <= room:", "sum(lengths) <= room -> sum(lengths) < room", _FASTER),
+    (_TRUNCATION, "if len(content) <= limit:", "len(content) <= limit -> len(content) < limit", _FASTER),
+    (_TRUNCATION, "if sum(lengths) <= room:", "sum(lengths) <= room -> sum(lengths) < room", _FASTER),
     (
-        _TOKENIZER,
+        _TRUNCATION,
         "long = short if short > room else max(short, room - short)",
         "short > room -> short >= room",
         "with nothing left of the room both are the shorter one",

@@ -14,7 +14,8 @@ from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks.postprocess import by_label
 from labelstream.workers.engine.tokenization.refusals import NO_TOKENS, too_large
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
-from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut, pack
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, pack
+from labelstream.workers.engine.tokenization.truncation import cut
 
 
 def encode_windows(

@@ -26,7 +26,8 @@ from labelstream.workers.engine.tasks.postprocess import by_label, in_order_of
 from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.engine.tokenization.refusals import too_large
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
-from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut, pack
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, pack
+from labelstream.workers.engine.tokenization.truncation import cut
 from labelstream.workers.errors import ModelError
 
 MAX_HYPOTHESES = 10_000  # cached hypotheses, about 200 bytes each

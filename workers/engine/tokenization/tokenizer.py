@@ -19,7 +19,7 @@ from labelstream.workers.engine.tokenization.edge_tokens import openings_of
 from labelstream.workers.engine.tokenization.refusals import NO_TOKENS, too_large, unreadable
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, frames, int32_bytes
 from labelstream.workers.engine.tokenization.split_points import places_of
-from labelstream.workers.engine.tokenization.truncation import PART_CHARS, Truncation
+from labelstream.workers.engine.tokenization.truncation import Truncation, cut, long_chars, longest_first
 from labelstream.workers.engine.tokenization.word_rules import steps_of, words_of
 from labelstream.workers.errors import ModelError
 
@@ -59,7 +59,7 @@ class TextTokenizer:
         self._ends = Truncation(places, openings, self._words, self._ask_one)
         self.max_length, self.keep = description.max_length, description.keep
         self.enough = self.max_length + 1
-        self._long_chars = _long_chars(self.enough)
+        self._long_chars = long_chars(self.enough)
         if description.max_length < self.pair.special_count + 2:
             raise ModelError(
                 f"{description.source}: max_length {description.max_length} leaves no room for a text "
@@ -94,10 +94,10 @@ class TextTokenizer:
         slow: list[int] = []
         room = self.max_length - self.single.special_count
         limit, (prefix, suffix) = room * ID_BYTES, self.single.ids
-        long_chars, max_words = self._long_chars, self.enough if self.keep is Keep.HEAD else None
+        most_chars, max_words = self._long_chars, self.enough if self.keep is Keep.HEAD else None
         for i, request in enumerate(requests):
             text = request.text
-            content = None if request.text_pair or len(text) > long_chars else self._cached(text, max_words)
+            content = None if request.text_pair or len(text) > most_chars else self._cached(text, max_words)
             if content is None:
                 slow.append(i)
                 sequences.append(b"")
@@ -135,7 +135,7 @@ class TextTokenizer:
 
     def _content(self, text: str, enough: int | None, keep: Keep) -> bytes | RecordError | None:
         """The ids of a text by the cache or from its ends; None: tokenize the whole text."""
-        if enough is None or len(text) <= _long_chars(enough):
+        if enough is None or len(text) <= long_chars(enough):
             return self._cached(text, enough if keep is Keep.HEAD else None)
         try:
             first = b"" if keep is Keep.TAIL else self._ends.first(text, enough)
@@ -198,7 +198,7 @@ class TextTokenizer:
             room = self.max_length - frame.special_count
             if sum(map(len, parts)) > room * ID_BYTES:
                 truncated[row] = True
-                kept = _longest_first(self._lengths(requests[row], parts, room), room)
+                kept = longest_first(self._lengths(requests[row], parts, room), room)
                 parts = [cut(content, n, self.keep) for content, n in zip(parts, kept, strict=True)]
             sequences[row] = frame.wrap(parts)
             if frame.has_types:
@@ -222,36 +222,6 @@ class TextTokenizer:
                 break
             lengths = found
         return lengths
-
-
-def _long_chars(enough: int) -> int:
-    """Length in characters above which a text is not tokenized whole if `enough` tokens do."""
-    return 2 * enough * PART_CHARS
-
-
-def cut(content: bytes, room: int, keep: Keep) -> bytes:
-    """At most `room` ids of `content`, from the ends that `keep` names."""
-    limit = room * ID_BYTES
-    if len(content) <= limit:
-        return content
-    if keep is Keep.HEAD:
-        return content[:limit]
-    head = 0 if keep is Keep.TAIL else room // 4 * ID_BYTES
-    return content[:head] + content[len(content) - (limit - head) :]
-
-
-def _longest_first(lengths: list[int], room: int) -> list[int]:
-    """Ids to keep of each content, by the rule of `tokenizers` for `longest_first`."""
-    if sum(lengths) <= room:
-        return lengths
-    if len(lengths) == 1:
-        return [room]
-    short, long = sorted(lengths)
-    long = short if short > room else max(short, room - short)
-    if short + long > room:
-        short = room // 2
-        long = short + room % 2
-    return [short, long] if lengths[0] <= lengths[1] else [long, short]
 
 
 def pack(sequences: list[bytes], types: dict[int, bytes]) -> RaggedSequences:

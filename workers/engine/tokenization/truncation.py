@@ -1,7 +1,8 @@
-"""The first or last tokens of a long text without tokenizing all of it, exactly as in the whole text. No torch."""
+"""Truncation: the ends of a long text without tokenizing all of it, and how many ids of each text stay. No torch."""
 
 from collections.abc import Callable
 
+from labelstream.workers.engine.description import Keep
 from labelstream.workers.engine.tokenization.edge_tokens import EdgeTokens
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
 from labelstream.workers.engine.tokenization.split_points import SplitPoints
@@ -101,3 +102,33 @@ class Truncation:
 
     def _short(self, part: str) -> str:
         return part if self._places is None else self._places.shortened(part)
+
+
+def long_chars(enough: int) -> int:
+    """Length in characters above which a text is not tokenized whole if `enough` tokens do."""
+    return 2 * enough * PART_CHARS
+
+
+def cut(content: bytes, room: int, keep: Keep) -> bytes:
+    """At most `room` ids of `content`, from the ends that `keep` names."""
+    limit = room * ID_BYTES
+    if len(content) <= limit:
+        return content
+    if keep is Keep.HEAD:
+        return content[:limit]
+    head = 0 if keep is Keep.TAIL else room // 4 * ID_BYTES
+    return content[:head] + content[len(content) - (limit - head) :]
+
+
+def longest_first(lengths: list[int], room: int) -> list[int]:
+    """Ids to keep of each content, by the rule of `tokenizers` for `longest_first`."""
+    if sum(lengths) <= room:
+        return lengths
+    if len(lengths) == 1:
+        return [room]
+    short, long = sorted(lengths)
+    long = short if short > room else max(short, room - short)
+    if short + long > room:
+        short = room // 2
+        long = short + room % 2
+    return [short, long] if lengths[0] <= lengths[1] else [long, short]

@@ -23,7 +23,8 @@ from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks.windows import aggregate, encode_windows, spans
 from labelstream.workers.engine.tokenization.refusals import NO_TOKENS
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
-from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.truncation import cut
 from labelstream.workers.errors import ModelError
 from tests.support.descriptions import DESCRIPTION
 from tests.support.models import TEXTS, build

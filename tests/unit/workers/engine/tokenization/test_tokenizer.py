@@ -13,7 +13,8 @@ from tokenizers import AddedToken, Tokenizer
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import Activation, Keep, ModelDescription
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
-from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.truncation import cut
 from labelstream.workers.engine.tokenization.word_cache import MAX_WORD_CHARS, Uncacheable, WordCache
 from labelstream.workers.engine.tokenization.word_rules import words_of
 from labelstream.workers.errors import ModelError

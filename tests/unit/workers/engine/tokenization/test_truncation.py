@@ -19,7 +19,8 @@ from labelstream.workers.engine.tasks.windows import encode_windows, spans
 from labelstream.workers.engine.tokenization import truncation as ends
 from labelstream.workers.engine.tokenization.refusals import LONE_SURROGATE
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
-from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.truncation import cut
 from tests.support.models import make_tokenizer
 from tests.support.unicode_texts import MANY_SCRIPTS
 
