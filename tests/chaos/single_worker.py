@@ -37,7 +37,7 @@ def settings_of(bootstrap: str, topics: list[str], mode: str) -> dict[str, Any]:
     }
 
 
-def commit_before_acknowledging(delivery: AtLeastOnce, batch: MicroBatch) -> ProducedBatch:
+def commit_before_acknowledging(delivery: AtLeastOnce, batch: MicroBatch) -> ProducedBatch | None:
     """Sabotage: commit the offsets of `batch` before its records are sent."""
     for progress, offset in batch.last_offsets:
         progress.finish(offset)

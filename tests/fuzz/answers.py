@@ -127,9 +127,9 @@ def drawn_letters(value: bytes | None, headers: Any, key: bytes | None, room: in
 
 def letter(of: ConsumerRecord, error: DecodeError, room: int = 1 << 20, keyed: bool = False) -> None:
     sent = encode_dead_letter(of, error.rejection(), room, keyed)
-    _, key, headers, *_ = sent
+    key, headers = sent.key, sent.headers
     assert not keyed or key is not None, "a keyed topic takes no record without a key"
-    assert sent.size() <= room or headers == [item for item in headers if item[0].startswith(("labelstream.", "__c"))]
+    assert sent.size <= room or headers == [item for item in headers if item[0].startswith(("labelstream.", "__c"))]
     read = DeadLetter.of(record(sent.value, headers, key))
     assert (read.reason, read.topic, read.partition, read.offset) == (error.reason, of.topic, of.partition, of.offset)
     # More than 18 digits are no number of attempts.

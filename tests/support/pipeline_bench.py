@@ -41,7 +41,7 @@ class FakeSource:
         self.assignment = PartitionAssignment()
         self.assignment.on_partitions_assigned([A])
         self.partition_hold = SimpleNamespace(
-            release=self.assignment.release, suspects=SimpleNamespace(go_on=lambda: None)
+            release=self.assignment.release, suspects=SimpleNamespace(is_waiting=False)
         )
         self.committer = self  # as RecordSource has one
         self.suspects = False
@@ -132,7 +132,7 @@ class FakeProducer:
         return ack
 
     def send_batch(self, topic: str, records: Any) -> list[Ack]:
-        return [self.send(topic, *record) for record in records]
+        return [self.send(topic, one.value, one.key, one.headers, one.partition, one.timestamp_ms) for one in records]
 
     def close(self, timeout: float) -> None:
         self.broken = False

@@ -1,15 +1,20 @@
 """Follows one record through the files of a worker and of a replica, from the poll to the commit.
 
 Fakes stand in for the broker, kafka-python's network and Ray Serve. Pipeline, model client, replica, tokenizer and
-model (the demo's, by torch on the CPU) are the real ones.
+model (the demo's, by torch on the CPU) are the real ones. The record is the second one of the worker, so that caches of
+names and labels are filled, as in a worker that runs.
 
 Only what happens to the record is noted:
 
+- From the return of the consumer's poll on. Calls before have no record; they are `Walk.before`.
 - In each iteration of the loop, the stations that handle the record. The others would work on other records.
 - Calls alone. A coroutine that is resumed is no new call, as the return of a function is none.
 - No call into the files BESIDE, which get counts and names and not the record.
+
+`python -m tests.support.record_trace` prints the table of docs/explanation/architecture.md.
 """
 
+import asyncio
 import inspect
 import sys
 import threading
@@ -19,7 +24,7 @@ from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from types import FrameType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from kafka import KafkaProducer
@@ -60,6 +65,30 @@ BESIDE = {
     "workers/tracing.py",
 }
 STATIONS = ("_poll", "_submit"), ("_produce",), ("_poll_acks", "_commit")  # of the record, by iteration
+# Threads of a worker, of the calls to a model and of a device; the file with which each next stage begins.
+STAGES = (
+    (
+        ("poll", ""),
+        ("decode", "workers/stream/batch_factory.py"),
+        ("tokenize", "deploy/model_client/serve_classifier.py"),
+        ("queue", "workers/stream/micro_batch.py"),
+        ("release", "workers/stream/pipeline.py"),
+        ("produce", "workers/stream/delivery/at_least_once.py"),
+        ("acknowledge", "workers/stream/pipeline.py"),
+        ("commit", "workers/stream/pipeline.py"),
+    ),
+    (("call", ""), ("batch", "deploy/deployments/model_replica.py"), ("answer", "deploy/model_client/deadlines.py")),
+    (
+        ("batch", ""),
+        ("compute", "workers/engine/inference/predictor.py"),
+        ("collect", "workers/engine/batching/device_batches.py"),
+    ),
+)
+ORDER = (
+    *("poll", "decode", "tokenize", "queue", "call", "batch", "compute", "collect"),
+    *("answer", "release", "produce", "acknowledge", "commit"),
+)
+SOURCE = "workers/stream/consumer/source.py"
 _RESUMABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
@@ -69,6 +98,7 @@ class _Profile:
     def __init__(self) -> None:
         self.on = self._in_station = False
         self.calls: dict[int, list[str]] = defaultdict(list)
+        self.before: list[str] = []
         self._thread = threading.get_ident()
         self._entered: dict[int, FrameType] = {}  # keeps the frames, so that no other frame gets their ids
 
@@ -85,6 +115,12 @@ class _Profile:
         file = code.co_filename[len(str(ROOT)) + 1 :]
         if file not in BESIDE:
             self.calls[thread].append(file)
+
+    def arrive(self) -> None:
+        """The record is there: what was noted belongs to `before`. The poll returns to the source."""
+        if not self.before:
+            self.before = self.calls.pop(self._thread)
+            self.calls[self._thread].append(SOURCE)
 
     def station(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """`call`, which is a station of the record."""
@@ -123,11 +159,44 @@ class _Producer(BatchProducer):
             batches.clear()
 
 
-def trace() -> list[list[str]]:
-    """The stays of each thread in order. A stay is a maximal run of calls in one file, named from the checkout's root.
+class Walk(NamedTuple):
+    """The files of one record, named from the checkout's root.
 
-    Raises AssertionError if the record is not committed.
+    `threads`: the stays of each thread in order; a stay is a maximal run of calls in one file. `before`: files that
+    decide about the poll, before the record is there.
     """
+
+    threads: list[list[str]]
+    before: list[str]
+
+    @property
+    def stays(self) -> int:
+        return sum(map(len, self.threads))
+
+    @property
+    def files(self) -> set[str]:
+        return {file for thread in self.threads for file in thread}
+
+    def table(self) -> str:
+        """The rows of the page: each file once a stage, in the order of its first stay there."""
+        stages = defaultdict(list)
+        for stays, marks in zip(self.threads, STAGES, strict=True):
+            (stage, _), *rest = marks
+            for file in stays:
+                if rest and file == rest[0][1]:
+                    (stage, _), *rest = rest
+                stages[stage].append(file)
+            assert not rest, f"no stage {rest[0][0]}"
+        rows = {"before the poll": self.before} | {stage: stages[stage] for stage in ORDER}
+        lines = [
+            f"| {name} | {' → '.join(f'`{file}`' for file in dict.fromkeys(files))} |" for name, files in rows.items()
+        ]
+        beside = ", ".join(f"`{file}`" for file in sorted(BESIDE))
+        return "\n".join(["| stage | files in their order |", "|---|---|", *lines, f"| beside the way | {beside} |"])
+
+
+def trace() -> Walk:
+    """Raises AssertionError if the record is not committed."""
     profile = _Profile()
     before = threading.getprofile(), sys.getprofile()
     threading.setprofile(profile)
@@ -137,7 +206,8 @@ def trace() -> list[list[str]]:
     finally:
         threading.setprofile(before[0])
         sys.setprofile(before[1])
-    return [[file for file, _ in groupby(calls)] for calls in profile.calls.values()]
+    threads = [[file for file, _ in groupby(calls)] for calls in profile.calls.values()]
+    return Walk(threads, profile.before)
 
 
 def _run(profile: _Profile, closing: ExitStack) -> None:
@@ -155,16 +225,32 @@ def _run(profile: _Profile, closing: ExitStack) -> None:
     pipeline = Pipeline(settings, source, delivery, {"m": classifier}, stats)
     consumer.hold(source, A)
     pipeline.run_once(True)  # the first poll of a partition commits a crash note and brings nothing
-    consumer.polled = {A: [record(40, message("The room was clean"))]}
+    _pass(pipeline, consumer, producer, seconds, futures)
+    consumer.polled = {A: [record(41, message("The room was clean"))]}
+    poll = consumer.poll
+    consumer.poll = lambda *args, **options: (poll(*args, **options), profile.arrive())[0]
     sys.setprofile(profile)
     profile.on = True
     _run_once(pipeline, profile, STATIONS[0], accept=True)
-    futures[0].result(60)
+    futures[1].result(60)
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), classifier._loop).result()  # callbacks of the answer
     _run_once(pipeline, profile, STATIONS[1])
     producer.acknowledge()
     seconds[0] += 1.0
     _run_once(pipeline, profile, STATIONS[2])
     profile.on = False
+    assert consumer.committed == {A: 42}
+
+
+def _pass(pipeline: Pipeline, consumer: Any, producer: "_Producer", seconds: list[float], futures: list[Any]) -> None:
+    """The first record, whose walk is not noted."""
+    consumer.polled = {A: [record(40, message("The first one"))]}
+    pipeline.run_once(True)
+    futures[0].result(60)
+    pipeline.run_once(False)
+    producer.acknowledge()
+    seconds[0] += 1.0
+    pipeline.run_once(False)
     assert consumer.committed == {A: 41}
 
 
@@ -187,3 +273,9 @@ def _classifier(closing: ExitStack) -> ServeClassifier:
     replica._batcher = DynamicBatcher(device, predictor.begin, 1_000, 0.0)
     handle = FakeHandle(replica.classify, describe=replica.describe)
     return ServeClassifier("m", handle, 60.0, is_noted=handle.noted)
+
+
+if __name__ == "__main__":
+    walk = trace()
+    print(walk.table())
+    print(f"\n{len(walk.files)} files, {walk.stays} stays, {walk.stays - len(walk.files)} re-entries")

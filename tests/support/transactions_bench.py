@@ -123,7 +123,7 @@ class PaperProducer:
         return ack
 
     def send_batch(self, topic: str, records: Any) -> list[Ack]:
-        return [self.send(topic, *record) for record in records]
+        return [self.send(topic, one.value, one.key, one.headers, one.partition, one.timestamp_ms) for one in records]
 
     def send_offsets_to_transaction(self, offsets: Any, membership: Any) -> None:
         if membership is not MEMBER:

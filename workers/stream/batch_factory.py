@@ -8,17 +8,16 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers import tracing
-from labelstream.workers.classifier import Classifier, Request
+from labelstream.workers.classifier import Classifier
 from labelstream.workers.settings.pipeline import PipelineSettings
+from labelstream.workers.stream.call_factory import calls_of
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.fields.conditions import ConditionCheck
 from labelstream.workers.stream.codec.rejection import DecodeError
 from labelstream.workers.stream.codec.request import request_of
-from labelstream.workers.stream.codec.text_list import TextList
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.consumer.source import Polled
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
-from labelstream.workers.stream.model_call import ModelCall
 from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_KEY_BYTES
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 
@@ -50,7 +49,7 @@ class BatchFactory:
         topics = {progress.partition.topic for progress, _ in polled}
         span = tracing.micro_batch(topics, headers, len(items))
         with tracing.within(span):
-            calls, text_rows = self._calls(items)
+            calls, text_rows = calls_of(items, self._classifiers, self._clock, self._wake)
         return MicroBatch(
             items, calls, last_offsets, records_by_partition, polled_at, span, weight, self._clock, text_rows
         )
@@ -74,7 +73,8 @@ class BatchFactory:
                     raise _oversized(record)
                 tree = None if conditions is None else conditions.tree
                 message = decode(record.value, record.key, record.headers, tree)
-                items.append(Item(record, progress, message, message.model or default_model))
+                model = message.model or default_model
+                items.append(Item(record, progress, message, model, request=request_of(message)))
             except DecodeError as error:
                 items.append(self._unread(record, progress, error))
         return items
@@ -89,34 +89,6 @@ class BatchFactory:
         if passes and _is_oversized(record):  # what was not read could not be passed on
             return Item(record, progress, rejection=_oversized(record).rejection())
         return Item(record, progress, passes=passes, skipped=why)
-
-    def _calls(self, items: list[Item]) -> tuple[list[ModelCall], dict[int, range]]:
-        """One call for each model of the items, and the rows of each item with several texts."""
-        text_rows: dict[int, range] = {}
-        end = len(items)
-        rows: dict[str, list[int]] = {}
-        requests: dict[str, list[Request]] = {}
-        for row, item in enumerate(items):
-            message = item.message
-            if message is None:
-                continue
-            own_rows, own_requests = rows.setdefault(item.model, []), requests.setdefault(item.model, [])
-            request = request_of(message)
-            if type(message) is TextList:
-                text_rows[row] = range(end, end + len(message.texts))
-                for text_row, text in zip(text_rows[row], message.texts, strict=True):
-                    if text.rejection is None:
-                        own_rows.append(text_row)
-                        own_requests.append(request._replace(text=text.text, text_pair=message.pair_of(text)))
-                end += len(message.texts)
-            else:
-                own_rows.append(row)
-                own_requests.append(request)
-        calls = [
-            ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock, self._wake)
-            for model in rows
-        ]
-        return calls, text_rows
 
 
 def _unmet(conditions: ConditionCheck, record: ConsumerRecord) -> str:

@@ -12,13 +12,13 @@ from opentelemetry.trace import INVALID_SPAN, Span
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.schemas.message import TextMessage
-from labelstream.workers.classifier import MODEL_FAULTS, Answer, RecordError
+from labelstream.workers.classifier import Answer, RecordError, Request
+from labelstream.workers.stream.codec.encoding.producer_record import Encoded
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.codec.text_list import FailedTexts, TextAnswers, joined_outcome, rejections, texts_of
+from labelstream.workers.stream.codec.text_list import FailedTexts, TextAnswers, joined_outcome, rejections
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.model_call import ModelCall
 from labelstream.workers.stream.record_batch.limits import weight
-from labelstream.workers.stream.stats import Stages
 
 Outcome = Answer | Rejection | TextAnswers | FailedTexts
 _FAILED = (Rejection, RecordError, FailedTexts)
@@ -27,7 +27,8 @@ _FAILED = (Rejection, RecordError, FailedTexts)
 class Item(NamedTuple):
     """One record with `message` (to classify with `model`) or `rejection`; a skipped record has neither.
 
-    `skipped`: why the record is skipped, `passes`: it goes to the output unchanged.
+    `request`: what the message asks of its model. `skipped`: why the record is skipped, `passes`: it goes to the output
+    unchanged.
     """
 
     record: ConsumerRecord
@@ -37,16 +38,20 @@ class Item(NamedTuple):
     rejection: Rejection | None = None
     passes: bool = False
     skipped: str = ""
+    request: Request | None = None
 
 
 class MicroBatch:
     """Items in input order, their calls, and the offsets that are done when all records are sent.
 
     `last_offsets`: offset of the last record in each partition; `records_by_partition`: number by TOPIC:PARTITION.
-    `polled_at`, `answered_at`: monotonic seconds; infinite before `note_answered`. `span`: ends when the micro-batch is
+    `polled_at`, `answered_at`: monotonic seconds; infinite before `resolve`. `span`: ends when the micro-batch is
     acknowledged or committed. `weight`: bytes of all records. `passed_breaker`: may be produced, whatever the breaker
-    says later. `values`: encoded results, if known. `text_rows`: for each item with several texts, the rows of their
-    outcomes, which follow the rows of the items.
+    says later. `encoded`: records to produce, if known. `text_rows`: for each item with several texts, the rows of
+    their outcomes, which follow the rows of the items.
+
+    After `resolve`: `outcomes` has the outcome of each item in order, None for skipped ones. `has_dead_letters`: an
+    item of a partition that was not revoked becomes a dead letter.
     """
 
     def __init__(
@@ -65,8 +70,9 @@ class MicroBatch:
         self.records_by_partition, self.weight, self.span, self._clock = records_by_partition, weight, span, clock
         self.polled_at, self.received_at, self.answered_at = polled_at, clock(), math.inf
         self.passed_breaker = False
-        self._outcomes: list[Outcome | None] | None = None
-        self.values: list[bytes | None] = []
+        self.outcomes: list[Outcome | None] = []
+        self.has_dead_letters = False
+        self.encoded: list[Encoded | None] = []
 
     def answered(self) -> bool:
         """Are all calls answered?"""
@@ -77,88 +83,59 @@ class MicroBatch:
 
         The rest keeps the span, because it is sent last.
         """
-        outcomes, taken = self.resolve(), sum(weight(item.record) for item in self.items[:count])
+        taken = sum(weight(item.record) for item in self.items[:count])
         return (
-            self._part(self.items[:count], outcomes[:count], INVALID_SPAN, taken),
-            self._part(self.items[count:], outcomes[count:], self.span, self.weight - taken),
+            self._part(slice(count), INVALID_SPAN, taken),
+            self._part(slice(count, None), self.span, self.weight - taken),
         )
 
-    def _part(self, items: list[Item], outcomes: list[Outcome | None], span: Span, weight: int) -> "MicroBatch":
-        partitions = {progress.partition for progress, _ in self.last_offsets}
+    def _part(self, rows: slice, span: Span, weight: int) -> "MicroBatch":
+        items, partitions = self.items[rows], {progress.partition for progress, _ in self.last_offsets}
         last = {item.progress.partition: (item.progress, item.record.offset) for item in items}
         last_offsets = [end for partition, end in last.items() if partition in partitions]
         records_by_partition = Counter(item.progress.name for item in items)
         part = MicroBatch(items, [], last_offsets, records_by_partition, self.polled_at, span, weight, self._clock)
         part.received_at, part.answered_at = self.received_at, self.answered_at
-        part.passed_breaker, part._outcomes = self.passed_breaker, outcomes
+        part.passed_breaker, part.outcomes = self.passed_breaker, self.outcomes[rows]
+        part.has_dead_letters, part.encoded = self.has_dead_letters, self.encoded[rows]
         return part
 
-    def resolve(self) -> list[Outcome | None]:
-        """The outcome of each item in order, None for skipped ones. All futures must be done. Computed once.
+    def resolve(self) -> None:
+        """Take the answers of all calls, and note the time of the last one. Call when all are there.
 
-        Raises InferenceError if a call failed, ValueError if a call has not one answer for each request: shifted
-        answers would be wrong labels.
+        Once is enough; repeated calls change nothing. Raises InferenceError if a call failed, ValueError if a call has
+        not one answer for each request: shifted answers would be wrong labels.
         """
-        if self._outcomes is None:
-            outcomes: list[Any] = [item.rejection for item in self.items]
-            for row in self.text_rows:
-                outcomes += rejections(self.items[row].message)
-            for call in self.calls:
-                for row, answer in zip(call.rows, call.future.result(), strict=True):
-                    outcomes[row] = answer
-            for row, rows in self.text_rows.items():
-                outcomes[row] = joined_outcome(outcomes[rows.start : rows.stop])
-            del outcomes[len(self.items) :]
-            self._outcomes = outcomes
-        return self._outcomes
-
-    def ask_again(self, calls: list[ModelCall]) -> None:
-        """Replace the calls; answers of later calls in `calls` overwrite earlier ones."""
-        self.calls, self._outcomes = calls, None
-
-    def unknown_fields(self) -> int:
-        """Number of unknown fields in all messages."""
-        return sum(len(item.message.model_extra or ()) for item in self.items if item.message is not None)
-
-    def has_dead_letters(self) -> bool:
-        """Does any item of an unrevoked partition become a dead letter, by decoding or the model's answer?"""
-        return any(
-            isinstance(outcome, _FAILED) and not item.progress.revoked
-            for item, outcome in zip(self.items, self.resolve(), strict=True)
-        )
-
-    def note_answered(self) -> None:
-        """Record the time of the last answer. Call when all are there; repeated calls after a probe change nothing."""
         if self.answered_at == math.inf:
             now = self._clock()
             done = (now if call.done_at is None else call.done_at for call in self.calls)
             self.answered_at = max([self.received_at, *done])
+            self._take_answers()
 
-    def stages(self, sent_at: float, acknowledged_at: float) -> Stages:
-        """Seconds of each stage, from times in monotonic seconds. Call after `note_answered`."""
-        return Stages(
-            self.received_at - self.polled_at,
-            self.answered_at - self.received_at,
-            sent_at - self.answered_at,
-            acknowledged_at - sent_at,
+    def _take_answers(self) -> None:
+        outcomes: list[Any] = [item.rejection for item in self.items]
+        for row in self.text_rows:
+            outcomes += rejections(self.items[row].message)
+        for call in self.calls:
+            for row, answer in zip(call.rows, call.future.result(), strict=True):
+                outcomes[row] = answer
+        for row, rows in self.text_rows.items():
+            outcomes[row] = joined_outcome(outcomes[rows.start : rows.stop])
+        del outcomes[len(self.items) :]
+        self.outcomes, self.encoded = outcomes, []
+        self.has_dead_letters = any(
+            isinstance(outcome, _FAILED) and not item.progress.revoked
+            for item, outcome in zip(self.items, outcomes, strict=True)
         )
 
+    def repair(self, calls: list[ModelCall]) -> None:
+        """Replace the calls by answered ones; answers of later calls in `calls` overwrite earlier ones."""
+        self.calls = calls
+        self._take_answers()
 
-def model_failures(batch: MicroBatch) -> tuple[int, Counter[str]]:
-    """Texts that the models had to answer, and their failures by reason. Most messages have one text.
-
-    Refusals of invalid messages and messages of revoked partitions do not count.
-    """
-    answers = [
-        answer
-        for item, answer in zip(batch.items, batch.resolve(), strict=True)
-        if item.message is not None and not item.progress.revoked
-    ]
-    if batch.text_rows:
-        answers = [text for answer in answers for text in texts_of(answer) if not isinstance(text, Rejection)]
-    refused = Counter(answer.fault for answer in answers if isinstance(answer, RecordError))
-    failed = Counter({fault.value: count for fault, count in refused.items() if fault in MODEL_FAULTS})
-    return len(answers) - refused.total() + failed.total(), failed
+    def unknown_fields(self) -> int:
+        """Number of unknown fields in all messages."""
+        return sum(len(item.message.model_extra or ()) for item in self.items if item.message is not None)
 
 
 def refused(error: RecordError, model: str) -> Rejection:

@@ -183,16 +183,19 @@ class Pipeline:
         until = self._clock() + PRODUCE_S
         while (batch := self._in_flight.next_to_produce()) is not None and self._clock() < until:
             answered = [self._retries.answered(call) for call in batch.calls]  # no `all(..)`: retry each failed call
-            if not all(answered) or not self._delivery.ready_for(batch):
+            if not all(answered):
                 return
-            batch.note_answered()
+            batch.resolve()
             if batch is not self.breaker.held and not batch.passed_breaker:
                 self.monitor.answered()
                 self._batch_sizer.answered(len(batch.items), max(batch.received_at, self.breaker.closed_at))
             if not self.breaker.passes(batch):
                 return
-            self._source.partition_hold.suspects.go_on()
+            if (suspects := self._source.partition_hold.suspects).is_waiting:
+                suspects.go_on()
             produced = self._delivery.produce(batch)
+            if produced is None:
+                return
             produced.on_last_ack(self._wake.set)
             self._in_flight.was_produced(produced)
             failpoints.passed(failpoints.AFTER_SEND)

@@ -79,6 +79,7 @@ class SuspectRecords:
     ) -> None:
         self._assignment, self._lives, self._note, self._behind, self._clock = assignment, lives, note, behind, clock
         self._cases: dict[PartitionProgress, Case] = {}
+        self.is_waiting = False  # the note of the records in flight is taken back
         self._suspect: Case | None = None  # the partition being read alone
         self._noted_at = 0.0
 
@@ -158,10 +159,11 @@ class SuspectRecords:
         case = self._suspect
         if case is not None and case.taken and self._clock() - self._noted_at > WAITING_S:
             self.take_back([case.progress])
+            self.is_waiting = True
 
     def go_on(self) -> None:
-        """Tell that the records in flight are processed again: notes them again."""
-        case = self._suspect
+        """Tell that the records in flight are processed again: notes them again. Call if `is_waiting`."""
+        case, self.is_waiting = self._suspect, False
         if case is None or case.progress.done > case.progress.committed:  # some records passed and are committed soon
             return
         if case.taken and case.progress.note == case.progress.prior:

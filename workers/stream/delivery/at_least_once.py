@@ -46,19 +46,19 @@ class AtLeastOnce:
         pass  # all work happens in the pipeline's loop
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        if self._refused or self._window.room() == 0 or not self._sink.ready_for(batch):
-            return False
-        # A refused record breaks the producer, which fails all unacknowledged records: wait for them first.
-        return not (self._produced and self._sink.isolation.applies_to(batch) and self._awaits_acks())
+        return self._room_for(batch) > 0 and self._sink.ready_for(batch)
 
-    def produce(self, batch: MicroBatch) -> ProducedBatch:
+    def produce(self, batch: MicroBatch) -> ProducedBatch | None:
+        if not (room := self._room_for(batch)):
+            return None
         try:
-            produced = self._sink.produce(batch, self._window.room())
+            produced = self._sink.produce(batch, room)
         except DeadLetterRefused as error:
             self._commit_produced(error.produced)
             raise
-        self._window.sent(produced.size)
-        self._produced.append(produced)
+        if produced is not None:
+            self._window.sent(produced.size)
+            self._produced.append(produced)
         return produced
 
     def obstacles(self) -> dict[str, str]:
@@ -101,6 +101,13 @@ class AtLeastOnce:
 
     def flush(self) -> bool:
         return self._source.committer.commit_and_wait(COMMIT_MS)
+
+    def _room_for(self, batch: MicroBatch) -> int:
+        """Bytes that may be sent now; 0: wait for acknowledgements."""
+        # A refused record breaks the producer, which fails all unacknowledged records: wait for them first.
+        if self._refused or (self._produced and self._sink.isolation.applies_to(batch) and self._awaits_acks()):
+            return 0
+        return self._window.room()
 
     def _awaits_acks(self) -> bool:
         return any(produced.unacknowledged_topic() for produced in self._produced)

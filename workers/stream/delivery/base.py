@@ -8,7 +8,7 @@ from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.stream.delivery.result_sample import result_sample
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch
-from labelstream.workers.stream.stats import Stats
+from labelstream.workers.stream.stats import Stages, Stats
 
 
 class Delivery(Protocol):
@@ -22,8 +22,11 @@ class Delivery(Protocol):
         """May `batch` be produced now? Never waits."""
         ...
 
-    def produce(self, batch: MicroBatch) -> ProducedBatch:
-        """Produce the results of `batch`, or of the head that fits. Report acknowledgements in the same order."""
+    def produce(self, batch: MicroBatch) -> ProducedBatch | None:
+        """Produce the results of `batch`, or of the head that fits; None if not ready for it. Never waits.
+
+        Report acknowledgements in the same order.
+        """
         ...
 
     def obstacles(self) -> dict[str, str]:
@@ -68,7 +71,18 @@ def account(produced: ProducedBatch, stats: Stats, now: float) -> None:
         progress.finish(offset)
     waited_ms = (now - produced.sent_at) * 1000
     produced.tally.latencies_ms = [latency + waited_ms for latency in produced.tally.latencies_ms]
-    stats.sent(produced.tally, produced.batch.stages(produced.sent_at, now))
+    stats.sent(produced.tally, stages(produced, now))
     if stats.recent is not None and stats.recent.is_due():
         stats.recent.add(result_sample(produced.batch, stats.recent.with_texts))
     tracing.end(produced.batch.span)
+
+
+def stages(produced: ProducedBatch, acknowledged_at: float) -> Stages:
+    """Seconds that `produced` spent in each stage; times are monotonic seconds."""
+    batch = produced.batch
+    return Stages(
+        batch.received_at - batch.polled_at,
+        batch.answered_at - batch.received_at,
+        produced.sent_at - batch.answered_at,
+        acknowledged_at - produced.sent_at,
+    )

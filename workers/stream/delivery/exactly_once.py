@@ -68,7 +68,9 @@ class ExactlyOnce:
         # While throttled, add nothing to an open transaction: the wait would count toward its timeout.
         return self._throttle.left_s() == 0 and self._sink.ready_for(batch)
 
-    def produce(self, batch: MicroBatch) -> ProducedBatch:
+    def produce(self, batch: MicroBatch) -> ProducedBatch | None:
+        if not self.ready_for(batch):
+            return None
         # Records of revoked partitions would abort this transaction and all later ones.
         batch.last_offsets = [(progress, offset) for progress, offset in batch.last_offsets if not progress.revoked]
         if not batch.last_offsets:
@@ -82,8 +84,9 @@ class ExactlyOnce:
             self._open.add(produced := ProducedBatch(batch))  # aborted together with the other batches
             self._send_again() if isinstance(error, Aborted) else self.failed(error)
         else:
-            self._open.add(produced)
-            self._window.sent(produced.size)
+            if produced is not None:
+                self._open.add(produced)
+                self._window.sent(produced.size)
         return produced
 
     def obstacles(self) -> dict[str, str]:

@@ -20,9 +20,7 @@ def result_sample(batch: MicroBatch, with_texts: bool, clock: Callable[[], float
 
 def _answered(batch: MicroBatch) -> Iterator[tuple[Item, Answered]]:
     return (
-        (item, answer)
-        for item, answer in zip(batch.items, batch.resolve(), strict=True)
-        if isinstance(answer, Answered)
+        (item, answer) for item, answer in zip(batch.items, batch.outcomes, strict=True) if isinstance(answer, Answered)
     )
 
 

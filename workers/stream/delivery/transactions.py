@@ -89,9 +89,6 @@ class TransactionalProducer(BrokersView):
             renewed.result()
         return self._renewed is None and self._completed is None
 
-    def announce(self, records: int) -> None:
-        """Do nothing: readers see results only after the commit, so sending without linger would not help."""
-
     def send(self, topic: str, record: ProducerRecord) -> FutureRecordMetadata:
         self._begin()
         return self._producer.send(

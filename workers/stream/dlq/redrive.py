@@ -123,7 +123,7 @@ def _judge(letter: DeadLetter, targets: Targets, ledger: RedriveLedger, origins:
     # Same partition as the source record: its producer may use another partitioner.
     same_topic = letter.topic == target.topic and 0 <= letter.partition < target.partitions
     made = record_to_redrive(letter, original, letter.partition if same_topic else None)
-    return Refusal.TOO_LARGE if made.size() > target.max_bytes else Redriven(letter.record, target.topic, made)
+    return Refusal.TOO_LARGE if made.size > target.max_bytes else Redriven(letter.record, target.topic, made)
 
 
 def _chunks(redriven: Iterable[Redriven]) -> Iterator[list[Redriven]]:
@@ -131,7 +131,7 @@ def _chunks(redriven: Iterable[Redriven]) -> Iterator[list[Redriven]]:
     size = 0
     for one in redriven:
         chunk.append(one)
-        size += one.record.size()
+        size += one.record.size
         if len(chunk) >= CHUNK_LETTERS or size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from labelstream.workers.classifier import MODEL_FAULTS, Classifier, RecordError
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.settings.pipeline import BreakerSettings
+from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.text_list import texts_of
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
-from labelstream.workers.stream.micro_batch import MicroBatch, model_failures
+from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.model_call import ModelCall
 
 
@@ -94,7 +96,7 @@ class CircuitBreaker:
             if unexpected := [error for error in errors if not isinstance(error, InferenceError)]:
                 raise unexpected[0]
             if not errors:
-                batch.ask_again([*self._first_calls, *probe])
+                batch.repair([*self._first_calls, *probe])
         elif self._clock() >= self._probe_at:
             self._probe = [probe for call in self._first_calls if (probe := self._repeat_failed(call)) is not None]
         messages, failed = model_failures(batch)  # also changes when partitions are revoked
@@ -108,3 +110,20 @@ class CircuitBreaker:
             return None
         rows, requests = [call.rows[at] for at in failed], [call.requests[at] for at in failed]
         return ModelCall(call.model, rows, requests, self._classifiers[call.model], self._clock)
+
+
+def model_failures(batch: MicroBatch) -> tuple[int, Counter[str]]:
+    """Texts that the models had to answer, and their failures by reason. Most messages have one text.
+
+    Refusals of invalid messages and messages of revoked partitions do not count.
+    """
+    answers = [
+        answer
+        for item, answer in zip(batch.items, batch.outcomes, strict=True)
+        if item.message is not None and not item.progress.revoked
+    ]
+    if batch.text_rows:
+        answers = [text for answer in answers for text in texts_of(answer) if not isinstance(text, Rejection)]
+    refused = Counter(answer.fault for answer in answers if isinstance(answer, RecordError))
+    failed = Counter({fault.value: count for fault, count in refused.items() if fault in MODEL_FAULTS})
+    return len(answers) - refused.total() + failed.total(), failed

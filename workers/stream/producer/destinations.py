@@ -42,17 +42,15 @@ class Destinations:
             self._producer.look_for(self._topics)
         return not self._missing
 
-    def in_order(self, topic: str, record: ProducerRecord, source: ConsumerRecord | TopicPartition) -> ProducerRecord:
-        """`record`; if it has no key, with a partition of `topic` that keeps the order of the partition of `source`.
+    def place(self, topic: str, record: ProducerRecord, source: ConsumerRecord | TopicPartition) -> None:
+        """Give a `record` without a key a partition of `topic` that keeps the order of the partition of `source`.
 
         Call after `ready_for`.
         """
-        if record.key is not None or record.partition is not None:
-            return record
-        # The partitions 0 of many input topics would otherwise share one partition.
-        shift = crc32(source.topic.encode()) if self._several_inputs else 0
-        partition = (source.partition + shift) % len(self._known[topic])
-        return ProducerRecord(record.value, None, record.headers, partition, record.timestamp_ms)
+        if record.key is None and record.partition is None:
+            # The partitions 0 of many input topics would otherwise share one partition.
+            shift = crc32(source.topic.encode()) if self._several_inputs else 0
+            record.partition = (source.partition + shift) % len(self._known[topic])
 
     def lacking(self) -> dict[str, str]:
         """The alarm for missing destinations; empty for TELL_S, in which the brokers may answer."""

@@ -61,7 +61,7 @@ class RefusalIsolation:
 
     def applies_to(self, batch: MicroBatch) -> bool:
         """Will `batch` go record by record?"""
-        return self._micro_batches_left > 0 or (not self._dead_letters_accepted and batch.has_dead_letters())
+        return self._micro_batches_left > 0 or (not self._dead_letters_accepted and batch.has_dead_letters)
 
     def isolate(self, micro_batches: int) -> None:
         """Send the next `micro_batches` record by record."""
@@ -109,7 +109,7 @@ class RefusalIsolation:
             self._rules.refused(topic, item, record, error)
             self._producer.refused()
             return False
-        produced.expect(topic, [item], [ack], record.size())
+        produced.expect(topic, [item], [ack], record.size)
         return True
 
     def _acknowledged(self, ack: Any) -> bool:

@@ -7,7 +7,7 @@ from labelstream.workers.classifier import Embedding, MaskFill, Prediction
 from labelstream.workers.records.routes import RouteRule
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.encoding.headers import own_headers, result_headers
-from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
+from labelstream.workers.stream.codec.encoding.producer_record import Encoded, ProducerRecord
 from labelstream.workers.stream.codec.encoding.results import value_encoder
 from labelstream.workers.stream.codec.text_list import TextAnswers
 from labelstream.workers.stream.micro_batch import Item, Outcome
@@ -25,8 +25,20 @@ class ResultEncoder:
         self._same_partition = settings.output_partition == "same"
         self._input_timestamp = settings.output_timestamp == "input"
 
-    def values(self, items: list[Item], answers: list[Outcome | None]) -> list[bytes | None]:
-        """The encoded result of each item with an answer; None for other items and revoked partitions."""
+    def encode(self, items: list[Item], answers: list[Outcome | None]) -> list[Encoded | None]:
+        """The result of each item with an answer, and each record that passes, with their topics.
+
+        None for other items and revoked partitions. A topic of None: a rule drops the result. Records that pass go to
+        the output.
+        """
+        # Encoding all values before making any record takes less CPU than alternating, because of the CPU caches.
+        values = self._values(items, answers)
+        return [
+            None if value is None and not item.passes else self._record(item, answer, value)
+            for item, answer, value in zip(items, answers, values, strict=True)
+        ]
+
+    def _values(self, items: list[Item], answers: list[Outcome | None]) -> list[bytes | None]:
         encode, now = self._encode, datetime.now(UTC)
         return [
             encode(item.record, item.message, item.model, answer, now)
@@ -37,10 +49,7 @@ class ResultEncoder:
             for item, answer in zip(items, answers, strict=True)
         ]
 
-    def record(self, item: Item, answer: Any, value: bytes | None) -> tuple[ProducerRecord, str | None]:
-        """The output record with `value`, and its topic; None if a rule drops the result. Records that pass go to the
-        output.
-        """
+    def _record(self, item: Item, answer: Any, value: bytes | None) -> Encoded:
         record = item.record
         headers = []
         if answer is None:  # passes

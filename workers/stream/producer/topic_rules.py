@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kafka.errors import KafkaError
 
@@ -55,8 +56,8 @@ class TopicRules:
         `target`: the topic that gets the result, `review`: the topic of its copy; None for no such record.
         """
         bytes_, limits = len(result.value or b""), self._limits
-        if (target is not None and result.size() > limits.routes.get(target, limits.output)) or (
-            review is not None and result.size() > limits.review
+        if (target is not None and result.size > limits.routes.get(target, limits.output)) or (
+            review is not None and result.size > limits.review
         ):
             return too_large(bytes_, item.model)
         if result.key is None and target is not None and target in self._keyed:
@@ -71,9 +72,9 @@ class TopicRules:
         timestamp_ms = result.timestamp_ms
         if timestamp_ms is None or self._window.takes(timestamp_ms, time.time() * 1000):
             return result
-        return result._replace(timestamp_ms=None)
+        return replace(result, timestamp_ms=None)
 
     def to_review(self, topic: str, item: Item, result: ProducerRecord) -> ProducerRecord:
         """`result` for the review topic, with a generated key if the topic requires one."""
         key = made_key(item.record) if result.key is None and topic in self._keyed else result.key
-        return self.with_valid_timestamp(result)._replace(key=key, partition=None)
+        return replace(self.with_valid_timestamp(result), key=key, partition=None)

@@ -20,7 +20,8 @@ from labelstream.workers.stream.codec.encoding.results import value_encoder
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.text_list import FailedTexts
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.micro_batch import Item, MicroBatch, model_failures
+from labelstream.workers.stream.flow_control.circuit_breaker import model_failures
+from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from tests.support.decoding import pipeline
 from tests.support.fakes import FakeClassifier, predict
 from tests.support.pipeline_bench import Bench, message, record
@@ -111,12 +112,11 @@ def test_half_of_a_micro_batch_keeps_the_answers_of_its_lists(benches: Callable[
     [batch] = bench.pipeline._in_flight
     assert batch.unknown_fields() == 0
     bench.classifier.gate.set()
-    whole = batch.resolve()
+    batch.resolve()
     first, rest = batch.split(1)
-    assert [*first.resolve(), *rest.resolve()] == whole
-    assert (first.has_dead_letters(), rest.has_dead_letters()) == (False, True)
-    messages, failed = model_failures(batch)
-    assert (messages, failed) == (5, Counter({"inference_failed": 2}))
+    assert [*first.outcomes, *rest.outcomes] == batch.outcomes
+    assert batch.has_dead_letters
+    assert model_failures(batch) == (5, Counter({"inference_failed": 2}))
 
 
 class Immediate(FakeClassifier):
@@ -145,7 +145,8 @@ def test_any_mix_of_texts_is_answered_in_order_and_number(lists: list[list[Any]]
     records = [record(offset, json.dumps({"l": texts}).encode()) for offset, texts in enumerate(lists)]
     progress, encode = PartitionProgress(TopicPartition("in", 0)), value_encoder("p", settings)
     batch = BatchFactory(settings, {"m": Immediate()}).make([(progress, records)], 0.0, 0)
-    for texts, item, outcome in zip(lists, batch.items, batch.resolve(), strict=True):
+    batch.resolve()
+    for texts, item, outcome in zip(lists, batch.items, batch.outcomes, strict=True):
         if not {"even", "odd"} & set(texts):
             assert isinstance(outcome, Rejection | FailedTexts)
             continue

@@ -181,7 +181,8 @@ def test_suspect_is_not_read_before_in_flight_is_committed(bench: Bench) -> None
 
 def test_what_goes_on_after_its_answer_is_noted_first(bench: Bench) -> None:
     told: list[int] = []
-    bench.source.partition_hold.suspects.go_on = lambda: told.append(len(bench.producer.sent))
+    suspects = bench.source.partition_hold.suspects
+    suspects.is_waiting, suspects.go_on = True, lambda: told.append(len(bench.producer.sent))
     bench.feed(message("a"))
     run_dry(bench)
     assert told == [0]

@@ -10,36 +10,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Request
-from labelstream.workers.stream.micro_batch import MicroBatch
+from labelstream.workers.stream.consumer.assignment import PartitionProgress
+from labelstream.workers.stream.delivery.base import stages
+from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from labelstream.workers.stream.model_call import ModelCall
+from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 from labelstream.workers.stream.stats import LATENCIES_KEPT_S, MAX_LABELS, OTHER, Stages, Stats, Tally
 from tests.support.clock import Clock
 from tests.support.fakes import HeldClassifier
 from tests.support.metric_samples import worker_stats
-from tests.support.pipeline_bench import Bench, message
+from tests.support.pipeline_bench import A, Bench, message, record
 
 HELD_S = 0.05
 times = st.floats(0, 10, allow_nan=False)
+
+
+def items(count: int) -> list[Item]:
+    return [Item(record(offset, b""), PartitionProgress(A)) for offset in range(count)]
 
 
 @given(done=st.lists(st.none() | st.floats(-1, 0)), wait_s=times, produce_s=times)
 def test_the_parts_add_up_and_none_is_negative(done: list[float | None], wait_s: float, produce_s: float) -> None:
     """None: the callback of a call's future has not been called yet, though its answer was seen."""
     polled_at = time.monotonic()
-    calls = [ModelCall("m", [row], [Request("a")], HeldClassifier()) for row in range(len(done))]
-    batch = MicroBatch([], calls, [], Counter(), polled_at)
+    models = [HeldClassifier() for _ in done]
+    calls = [ModelCall("m", [row], [Request("a")], model) for row, model in enumerate(models)]
+    batch = MicroBatch(items(len(done)), calls, [], Counter(), polled_at)
+    for model in models:
+        model.answer()
     for call, before_s in zip(calls, done, strict=True):
         call.done_at = None if before_s is None else time.monotonic() + before_s
-    batch.note_answered()
+    batch.resolve()
     sent_at = time.monotonic() + wait_s
-    batch.ask_again([ModelCall("m", [0], [Request("a")], HeldClassifier())])
-    batch.note_answered()
-    stages = batch.stages(sent_at, sent_at + produce_s)
-    assert min(stages) >= 0
-    assert stages.wait >= wait_s
+    batch.repair([])
+    batch.resolve()
+    produced = ProducedBatch(batch)
+    produced.sent_at = sent_at
+    parts = stages(produced, sent_at + produce_s)
+    assert min(parts) >= 0
+    assert parts.wait >= wait_s
     end = sent_at + produce_s
-    assert stages.produce == end - sent_at
-    assert sum(stages) == pytest.approx(end - polled_at, abs=4 * math.ulp(end))  # each part is rounded
+    assert parts.produce == end - sent_at
+    assert sum(parts) == pytest.approx(end - polled_at, abs=4 * math.ulp(end))  # each part is rounded
 
 
 def test_each_part_is_what_it_says() -> None:
@@ -72,14 +84,15 @@ def test_answered_batch_counts_as_waiting_for_turn() -> None:
         ModelCall("m", [0], [Request("a")], slow, clock),
         ModelCall("other", [1], [Request("b")], fast, clock),
     ]
-    batch = MicroBatch([], calls, [], Counter(), clock.now - 1, clock=clock)
+    batch = MicroBatch(items(2), calls, [], Counter(), clock.now - 1, clock=clock)
     for held in (slow, fast):
         clock.now += 2
         held.answer()
     clock.now += 8
-    batch.note_answered()
+    batch.resolve()
     clock.now += 16
-    assert batch.stages(clock.now, clock.now + 32) == Stages(decode=1, classify=4, wait=24, produce=32)
+    parts = stages(ProducedBatch(batch, clock=clock), clock.now + 32)
+    assert parts == Stages(decode=1, classify=4, wait=24, produce=32)
 
 
 def test_labels_are_bounded() -> None:

@@ -41,11 +41,11 @@ def encode_dead_letter(
     missing = UNREAD if isinstance(record.value, Unread) else NULL if is_null else None
     key = made_key(record) if keyed and record.key is None else record.key
     whole = ProducerRecord(record.value or b"", key, own + _headers(record, rejection, key, missing))
-    if whole.size() <= max_bytes:
+    if whole.size <= max_bytes:
         return whole
     omitted = missing or omission(record.value)
     without_value = ProducerRecord(b"", key, own + _headers(record, rejection, key, omitted))
-    if without_value.size() <= max_bytes:
+    if without_value.size <= max_bytes:
         return without_value
     key = made_key(record) if keyed else None
     return ProducerRecord(b"", key, _headers(record, rejection, key, omitted, _omitted_headers(own)))

@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from kafka.consumer.fetcher import ConsumerRecord
+from pydantic import AwareDatetime, TypeAdapter
 from pydantic_core import to_json
 
 from labelstream.schemas.message import TextMessage, Verbatim
@@ -19,6 +20,7 @@ from labelstream.workers.classifier import Prediction
 
 KNOWN = 4_096  # entries of each cache: labels, models, partitions
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+_TIME = TypeAdapter(AwareDatetime)
 _OTHER_FIELDS = {
     "tokens": 1,
     "truncated": False,
@@ -158,8 +160,7 @@ def partition_json(pipeline: str, topic: str, partition: int) -> tuple[str, str]
 @lru_cache(1)  # a micro-batch has one time
 def time_json(now: datetime) -> str:
     """JSON of `classified_at`. Raises ValidationError."""
-    _validate({"task": "text-classification", "model": "", "model_revision": "", "classified_at": now})
-    return _json(now)
+    return _TIME.dump_json(_TIME.validate_python(now, strict=True)).decode()
 
 
 def _validate(part: dict[str, Any]) -> None:

@@ -96,8 +96,8 @@ class BatchProducer(KafkaProducer):
             raise IllegalStateError("the producer is closed")
         limit = producer.config["max_request_size"]
         for record in records:
-            if record.size() > limit:
-                raise MessageSizeTooLargeError(f"record too large: up to {record.size()} bytes; the limit is {limit}")
+            if record.size > limit:
+                raise MessageSizeTooLargeError(f"record too large: up to {record.size} bytes; the limit is {limit}")
         acks: dict[int, Acknowledgement] = {}
         now_ms, wake = int(time.time() * 1000), False
         for number, indexes in self._by_partition(topic, records).items():
@@ -145,12 +145,12 @@ class BatchProducer(KafkaProducer):
                 queue = accumulator._batches[partition]
                 known = len(queue)
                 batch = queue[-1] if queue else _new_batch(accumulator, partition, queue)
-                for value, key, headers, _, timestamp_ms in records:
-                    at_ms = now_ms if timestamp_ms is None else timestamp_ms
-                    written = batch.records.append(at_ms, key, value, headers)
+                for record in records:
+                    at_ms = now_ms if record.timestamp_ms is None else record.timestamp_ms
+                    written = batch.records.append(at_ms, record.key, record.value, record.headers)
                     if written is None:
                         batch = _new_batch(accumulator, partition, queue)
-                        written = batch.records.append(at_ms, key, value, headers)
+                        written = batch.records.append(at_ms, record.key, record.value, record.headers)
                     ack = Ack(batch.produce_future, written.offset)
                     batch._record_futures.append(ack)
                     acks.append(ack)

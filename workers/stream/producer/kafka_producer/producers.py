@@ -32,10 +32,6 @@ class Producer(Protocol):
         """See `BrokersView`."""
         ...
 
-    def announce(self, records: int) -> None:
-        """Tell that `records` sends follow."""
-        ...
-
     def send(self, topic: str, record: ProducerRecord) -> FutureRecordMetadata:
         """Send one record. Raises KafkaError."""
         ...
@@ -60,15 +56,14 @@ class IdempotentProducer(BrokersView):
         self._make = make
         self._producer = self._made()
 
-    def announce(self, records: int) -> None:
-        set_linger(self._producer, 0 if records <= FEW else LINGER_MS)
-
     def send(self, topic: str, record: ProducerRecord) -> FutureRecordMetadata:
+        set_linger(self._producer, 0)
         return self._producer.send(
             topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms
         )
 
     def send_batch(self, topic: str, records: Sequence[ProducerRecord]) -> list[Acknowledgement]:
+        set_linger(self._producer, 0 if len(records) <= FEW else LINGER_MS)
         return self._producer.send_batch(topic, records)
 
     def refused(self) -> None:

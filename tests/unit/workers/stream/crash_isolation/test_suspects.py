@@ -99,7 +99,8 @@ class Worker:
                     raise Died
 
     def _answer(self, batch: list[tuple[PartitionProgress, int, int]]) -> None:
-        self.suspects.go_on()
+        if self.suspects.is_waiting:
+            self.suspects.go_on()
         for progress, first, records in batch:
             places = {(progress.partition.partition, first + at) for at in range(records)}
             (self.world.buried if progress.condemned is not None else self.world.answered).update(places)
@@ -272,7 +273,9 @@ def test_record_waiting_for_model_is_not_suspected() -> None:
     for _ in range(int(WAITING_S / TURN_S) + 2):
         worker.turn(answer=False)
     assert world.evidence() == CrashHistory(2, 16, 0)
+    assert worker.suspects.is_waiting
     worker.suspects.go_on()
+    assert not worker.suspects.is_waiting
     assert world.evidence() == CrashHistory(3, 1, 1)
 
 

@@ -14,7 +14,7 @@ from tests.support.pipeline_bench import A
 
 def produced(progress: PartitionProgress, offset: int) -> ProducedBatch:
     batch = MicroBatch([], [], [(progress, offset)], Counter(), 0.0)
-    batch.note_answered()
+    batch.resolve()
     return ProducedBatch(batch)
 
 

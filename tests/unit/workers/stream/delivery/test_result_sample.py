@@ -20,7 +20,7 @@ def batch(*answers: Any) -> MicroBatch:
         for offset in range(len(answers))
     ]
     made = MicroBatch(items, [], [], Counter(), 0.0)
-    made._outcomes = list(answers)
+    made.outcomes = list(answers)
     return made
 
 

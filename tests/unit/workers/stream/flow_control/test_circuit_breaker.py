@@ -27,12 +27,12 @@ class FakeTransactions:
         self._bench = bench
 
     def send(self, topic: str, record: Any) -> Any:
-        return self._bench.producer.send(topic, *record)
+        return self._bench.producer.send(
+            topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms
+        )
 
     def send_batch(self, topic: str, records: Any) -> list[Any]:
         return self._bench.producer.send_batch(topic, records)
-
-    def announce(self, records: int) -> None: ...
 
     def partitions(self, topic: str) -> set[int]:
         return {0, 1}

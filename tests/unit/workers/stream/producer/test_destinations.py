@@ -20,6 +20,14 @@ SETTINGS = PipelineSettings.model_validate(
 FIVE = TopicPartition("in", 5)
 
 
+def placed(
+    found: Destinations, topic: str, source: TopicPartition, key: bytes | None = None, partition: int | None = None
+) -> ProducerRecord:
+    record = ProducerRecord(b"v", key, [], partition)
+    found.place(topic, record, source)
+    return record
+
+
 class TestDestinations:
     @staticmethod
     def batch(*numbers: int, revoked: bool = False) -> Any:
@@ -63,20 +71,18 @@ class TestDestinations:
     def test_record_without_key_follows_its_input_partition(self) -> None:
         found, _, _ = self.made({"out": {0, 1, 2}, "dlq": {0}}, SETTINGS.model_copy(update={"output_partition": "key"}))
         assert found.ready_for(self.batch(0))
-        plain = ProducerRecord(b"v", None, [])
-        places = [found.in_order(topic, plain, FIVE).partition for topic in ("out", "dlq")]
-        assert places == [2, 0]
-        for placed in (plain._replace(key=b""), plain._replace(partition=1)):
-            assert found.in_order("out", placed, FIVE) is placed
+        assert [placed(found, topic, FIVE).partition for topic in ("out", "dlq")] == [2, 0]
+        assert placed(found, "out", FIVE, key=b"").partition is None
+        assert placed(found, "out", FIVE, partition=1).partition == 1
 
     def test_several_inputs_without_keys_share_the_partitions(self) -> None:
         several = SETTINGS.model_copy(update={"input": ("a", "b"), "output_partition": "key"})
         found, _, _ = self.made({"out": set(range(8)), "dlq": {0}}, several)
         assert found.ready_for(self.batch(0))
-        plain, sources = ProducerRecord(b"v", None, []), [TopicPartition(f"t{n}", 0) for n in range(40)]
-        places = [found.in_order("out", plain, source).partition for source in sources]
+        sources = [TopicPartition(f"t{n}", 0) for n in range(40)]
+        places = [placed(found, "out", source).partition for source in sources]
         assert len(set(places)) == 8
-        assert places == [found.in_order("out", plain, source).partition for source in sources]
+        assert places == [placed(found, "out", source).partition for source in sources]
 
     def test_a_topic_that_is_gone_is_waited_for(self) -> None:
         found, _, clock = self.made({"out": {0}})

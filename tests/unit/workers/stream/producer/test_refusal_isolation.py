@@ -76,7 +76,9 @@ class Bench:
 
     def begin(self, *items: Item) -> bool:
         """A micro-batch of `items`: does it go one by one?"""
-        self.isolation.begin(micro_batch(*items))
+        batch = micro_batch(*items)
+        batch.resolve()
+        self.isolation.begin(batch)
         return self.isolation.active
 
     def send(self, topic: str = "out", offset: int = 0) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Fault, Prediction, RecordError
 from labelstream.workers.settings.pipeline import PipelineSettings
+from labelstream.workers.stream.codec.encoding.producer_record import Encoded
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.result_encoder import ResultEncoder
@@ -30,21 +31,30 @@ def item(progress: PartitionProgress | None = None, headers: Any = (), **more: A
 def test_only_answers_and_passed_records_have_values() -> None:
     refused, lost = RecordError(Fault.TOO_LARGE, "too long"), PartitionProgress(A, revoked=True)
     items = [item(), item(), item(lost), item(message=None, passes=True), item(message=None, skipped="only_if")]
-    first, *others = encoder().values(items, [SURE, refused, SURE, None, None])
+    first, *others, passed, skipped = encoder().encode(items, [SURE, refused, SURE, None, None])
     assert first is not None
-    assert (json.loads(first)["label"], json.loads(first)["event_id"]) == ("good", "p/in/0/7")
-    assert others == [None, None, b"the value", None]
+    value = json.loads(first[0].value or b"")
+    assert (value["label"], value["event_id"]) == ("good", "p/in/0/7")
+    assert passed is not None
+    assert passed[0].value == b"the value"
+    assert [*others, skipped] == [None, None, None]
+
+
+def encoded(made: ResultEncoder, item: Item, answer: Any) -> Encoded:
+    [found] = made.encode([item], [answer])
+    assert found is not None
+    return found
 
 
 def test_record_keeps_key_and_headers_of_its_input() -> None:
-    result, topic = encoder(output_timestamp="now").record(item(headers=[("trace", b"1"), ("none", None)]), SURE, b"{}")
-    assert (result.value, result.key, result.headers) == (b"{}", b"k", [("trace", b"1"), ("none", b"")])
+    result, topic = encoded(encoder(output_timestamp="now"), item(headers=[("trace", b"1"), ("none", None)]), SURE)
+    assert (result.key, result.headers) == (b"k", [("trace", b"1"), ("none", b"")])
     assert (topic, result.partition, result.timestamp_ms) == ("out", None, None)
 
 
 def test_record_has_partition_and_time_of_its_input() -> None:
     own = item()
-    result, _ = encoder(output_partition="same", output_timestamp="input").record(own, SURE, b"{}")
+    result, _ = encoded(encoder(output_partition="same", output_timestamp="input"), own, SURE)
     assert (result.partition, result.timestamp_ms) == (0, own.record.timestamp)
 
 
@@ -52,10 +62,10 @@ def test_record_has_partition_and_time_of_its_input() -> None:
 def test_first_rule_that_matches_names_the_topic(label: str, topic: str | None) -> None:
     rules = [{"label": "good", "topic": "praise"}, {"label": ["bad", "good"], "topic": None}]
     answer = SURE._replace(labels=(label, "rest"))
-    assert encoder(route=rules).record(item(), answer, b"{}")[1] == topic
+    assert encoded(encoder(route=rules), item(), answer)[1] == topic
 
 
 def test_passed_record_goes_to_the_output() -> None:
     rules = [{"topic": None}]
-    result, topic = encoder(route=rules, headers="cloudevents").record(item(passes=True), None, b"the value")
+    result, topic = encoded(encoder(route=rules, headers="cloudevents"), item(message=None, passes=True), None)
     assert (topic, result.value, result.headers) == ("out", b"the value", [])

@@ -1,6 +1,7 @@
 """What is known of the topics, and what their refusals teach."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def test_refusal_for_a_timestamp_is_known_for_all_records() -> None:
     known, old = rules(), result(timestamp_ms=now_ms - 60_000)
     assert known.with_valid_timestamp(old) is old
     known.refused("out", item(), old, InvalidTimestampError(f"should be within [{now_ms - 1_000}, {now_ms + 1_000}]"))
-    assert known.with_valid_timestamp(old) == old._replace(timestamp_ms=None)
+    assert known.with_valid_timestamp(old) == replace(old, timestamp_ms=None)
     assert known.obstacle(item(), old, "out", None) is None
     assert known.with_valid_timestamp(result()) == result()
 
@@ -91,7 +92,7 @@ def test_refusals_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_review_topic_that_needs_keys_gets_one_of_ours() -> None:
     keyed = rules(keyed=frozenset({"review"}))
-    sent = result(key=None)._replace(partition=1)
+    sent = replace(result(key=None), partition=1)
     assert keyed.to_review("review", item(7), sent).key is not None
     assert keyed.to_review("review", item(7), result()).key == b"k"
     assert rules().to_review("review", item(7), sent) == result(key=None)  # in any partition

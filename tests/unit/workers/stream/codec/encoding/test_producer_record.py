@@ -17,4 +17,4 @@ def test_no_record_batch_is_larger_than_the_size(
     builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=1 << 20)
     builder.append(1_700_000_000_000, key, value, headers)
     builder.close()
-    assert ProducerRecord(value, key, headers).size() >= builder.size_in_bytes()
+    assert ProducerRecord(value, key, headers).size >= builder.size_in_bytes()

@@ -1,5 +1,6 @@
 """All records of a micro-batch at once: what lies in kafka-python's batches is what `send` would leave there."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_the_same_batches_as_by_turns(sent: list[ProducerRecord], batch_size: in
     bulk, by_turns = producing(batch_size=batch_size), producing(batch_size=batch_size)
     acks = bulk.send_batch(TOPIC, sent)
     for record in sent:
-        by_turns.send(TOPIC, *record)
+        by_turns.send(TOPIC, record.value, record.key, record.headers, record.partition, record.timestamp_ms)
     assert found(bulk) == found(by_turns)
     assert len(acks) == len(sent)
     incomplete = bulk._accumulator._incomplete.all()
@@ -123,7 +124,7 @@ def test_nothing_is_sent_of_what_cannot_be_sent_as_a_whole() -> None:
     with pytest.raises(MessageSizeTooLargeError):
         producer.send_batch(TOPIC, [good, ProducerRecord(b"v" * 1_000, b"k", [])])
     with pytest.raises(ValueError, match="no partition 3"):
-        producer.send_batch(TOPIC, [good, good._replace(partition=3)])
+        producer.send_batch(TOPIC, [good, replace(good, partition=3)])
     with pytest.raises(ValueError, match="without a key and a partition"):
         producer.send_batch(TOPIC, [good, ProducerRecord(b"v", None, [])])
     producer._metadata.partitions_for_topic = lambda topic: set()
