@@ -1,23 +1,7 @@
 """Plans which sequences go through the model together. numpy only, no torch."""
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
-
-
-class PaddingCosts(NamedTuple):
-    """What `plan` weighs against padding; see there."""
-
-    overhead_tokens: int
-    step: int = 1
-
-
-# By device. A forward costs a CPU the reading of the weights, and a GPU the wait for kernel launches. On an H200 the
-# launches took 3.2 ms, in which the GPU computes 15,000 tokens of DistilBERT, fewer of a larger model. With a step of 1
-# the plan would take longer than the GPU can wait.
-PADDING_COSTS = {"cpu": PaddingCosts(64), "cuda": PaddingCosts(8192, step=8)}
-LENGTHS_APART = PaddingCosts(0)  # without overhead the plan separates all lengths
 
 
 def plan(

@@ -11,8 +11,8 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend, UnpaddedBackend
-from labelstream.workers.engine.inference.batch_plan import LENGTHS_APART, plan_packed
-from labelstream.workers.engine.inference.batch_runner import BatchRunner
+from labelstream.workers.engine.inference.batch_plan import plan_packed
+from labelstream.workers.engine.inference.batch_runner import LENGTHS_APART, BatchRunner
 from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.engine.tokenization.special_tokens import SpecialTokensTemplate

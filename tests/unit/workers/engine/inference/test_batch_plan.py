@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.inference.batch_plan import LENGTHS_APART, plan, plan_packed
+from labelstream.workers.engine.inference.batch_plan import plan, plan_packed
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)
 
@@ -112,9 +112,3 @@ def test_unpadded_plan_leaves_no_small_rest() -> None:
     lengths = np.full(520, 33)  # 776 tokens more than a budget
     assert [int(lengths[batch].sum()) for batch in plan_packed(lengths, 16_384)] == [8_580, 8_580]
     assert plan_packed(np.array([], np.int32), 16_384) == []
-
-
-def test_without_overhead_only_equal_lengths_share_a_batch() -> None:
-    lengths = np.array([3, 1, 3, 2, 1, 3], np.int32)
-    assert [batch.tolist() for batch in plan(lengths, 64, *LENGTHS_APART)] == [[0, 2, 5], [3], [1, 4]]
-    assert [batch.tolist() for batch in plan(lengths, 6, *LENGTHS_APART)] == [[0, 2], [5], [3], [1, 4]]

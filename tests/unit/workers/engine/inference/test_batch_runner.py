@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from labelstream.workers.engine.inference.batch_plan import plan, plan_packed
-from labelstream.workers.engine.inference.batch_runner import BatchRunner
+from labelstream.workers.engine.inference.batch_runner import LENGTHS_APART, BatchRunner
 from labelstream.workers.engine.inference.predict_call import Rows
 from tests.support.fake_backend import FakeBackend, Unpadded, pack
 
@@ -28,3 +28,9 @@ def test_without_padding_slots_are_tokens_until_it_is_off() -> None:
     assert [batch.tolist() for batch in plan_packed(SEQUENCES.lengths, 64)] == [[0, 1, 2]]
     runner.packing = None
     assert runner.logits(Rows(SEQUENCES), np.array([1]))[:, 0].tolist() == [8]
+
+
+def test_without_overhead_only_equal_lengths_share_a_batch() -> None:
+    lengths = np.array([3, 1, 3, 2, 1, 3], np.int32)
+    assert [batch.tolist() for batch in plan(lengths, 64, *LENGTHS_APART)] == [[0, 2, 5], [3], [1, 4]]
+    assert [batch.tolist() for batch in plan(lengths, 6, *LENGTHS_APART)] == [[0, 2], [5], [3], [1, 4]]
