@@ -136,6 +136,16 @@ def test_every_module_that_a_page_names_exists() -> None:
         assert [name for name in named if not any(module.endswith("/" + name) for module in modules)] == []
 
 
+@pytest.mark.parametrize("page", OURS, ids=name)
+def test_module_has_the_definitions_that_a_page_names(page: Path) -> None:
+    """Of "`Class.method` in `path`"."""
+    named = re.findall(r"`([\w.]+)(?:\(\))?`\s+in\s+`((?:workers|deploy|schemas)/[\w/]+\.py)`", prose(page))
+    for definition, module in named:
+        code = (ROOT / module).read_text(encoding="utf-8")
+        for part in definition.split("."):
+            assert re.search(rf"\b{part}\b", code), f"{definition} in {module}"
+
+
 def test_layout_in_readme_says_what_the_folders_say() -> None:
     """A row that begins with dots is a folder in the one above: its sentence is the first of the folder's docstring."""
     table = README.read_text(encoding="utf-8").split("## Project layout")[1]

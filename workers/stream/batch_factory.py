@@ -40,7 +40,7 @@ class BatchFactory:
         self._conditions = ConditionCheck(settings) if has_conditions else None
         self._passed_reasons = frozenset(reason for reason, how in handling.items() if how == "pass")
 
-    def make(self, polled: Polled, polled_at: float, weight: int) -> MicroBatch:
+    def decode_and_submit(self, polled: Polled, polled_at: float, weight: int) -> MicroBatch:
         """Decode and submit polled records. `polled_at`: end of the poll in monotonic seconds; `weight`: in bytes."""
         items = [item for progress, records in polled for item in self._items(records, progress)]
         last_offsets = [(progress, records[-1].offset) for progress, records in polled]

@@ -173,7 +173,7 @@ class Pipeline:
         if not polled:
             return
         failpoints.passed(failpoints.AFTER_POLL)
-        batch = self._batches.make(polled, self._poll_timer.polled_at, self._poll_budget.taken)
+        batch = self._batches.decode_and_submit(polled, self._poll_timer.polled_at, self._poll_budget.taken)
         self._stats.received(batch.records_by_partition, batch.unknown_fields())
         self._budget.observe(self._poll_budget, batch.received_at - batch.polled_at)
         self._in_flight.submitted(batch)

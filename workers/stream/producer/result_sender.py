@@ -16,8 +16,8 @@ from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import is_valid
 from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.dead_letter_builder import DeadLetterBuilder, rejection_of
-from labelstream.workers.stream.producer.destinations import Destinations
 from labelstream.workers.stream.producer.kafka_producer.producers import Producer
+from labelstream.workers.stream.producer.output_partitions import OutputPartitions
 from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch, place_of
 from labelstream.workers.stream.producer.refusal_isolation import RefusalIsolation
 from labelstream.workers.stream.producer.send_errors import stream_error
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class ResultSender:
-    """Of one sink, whose `destinations` are ready and whose `isolation` has begun the micro-batch."""
+    """Of one sink, whose `partitions` are ready and whose `isolation` has begun the micro-batch."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class ResultSender:
         producer: Producer,
         limits: TopicLimits,
         rules: TopicRules,
-        destinations: Destinations,
+        partitions: OutputPartitions,
         isolation: RefusalIsolation,
     ) -> None:
         self._name, self._settings, self._producer = name, settings, producer
-        self._rules, self._destinations, self._isolation = rules, destinations, isolation
+        self._rules, self._partitions, self._isolation = rules, partitions, isolation
         self._dead_letters = DeadLetterBuilder(name, settings, limits.dead_letter, rules)
         self._texts_for_review = settings.output_shape == "result" and settings.include_text == "review"
         self._review_bytes = limits.review
@@ -94,7 +94,7 @@ class ResultSender:
             return rejection
         if target is not None:
             sent = self._rules.with_valid_timestamp(result)
-            self._destinations.place(target, sent, item.record)
+            self._partitions.place(target, sent, item.record)
             results.setdefault(target, []).append((item, sent))
             if self._input_timestamp and sent.timestamp_ms is None:
                 self._count_retimed(produced, item)
@@ -155,7 +155,7 @@ class ResultSender:
         raise DeadLetterRefused(self._dead_letters.why_none(item), produced, item)
 
     def _send_one(self, produced: ProducedBatch, topic: str, record: ProducerRecord, item: Item) -> bool:
-        self._destinations.place(topic, record, item.record)
+        self._partitions.place(topic, record, item.record)
         return self._isolation.send(produced, topic, record, item)
 
     def _send_all(self, produced: ProducedBatch, topic: str, results: Sequence[tuple[Item, ProducerRecord]]) -> None:

@@ -14,8 +14,8 @@ from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.flow_control.send_window import MAX_BYTES
 from labelstream.workers.stream.log_throttle import LogThrottle
 from labelstream.workers.stream.micro_batch import MicroBatch
-from labelstream.workers.stream.producer.destinations import Destinations
 from labelstream.workers.stream.producer.kafka_producer.producers import Producer
+from labelstream.workers.stream.producer.output_partitions import OutputPartitions
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch, TopicPartitionOffset
 from labelstream.workers.stream.producer.refusal_isolation import ACK_TIMEOUT_S, RefusalIsolation
 from labelstream.workers.stream.producer.result_encoder import ResultEncoder
@@ -43,19 +43,19 @@ class ResultSink:
         self._copies = 2 if settings.review else 1  # records of one item, at most
         self._texts_for_review = self._copies > 1 and settings.include_text == "review"
         self._encoder = ResultEncoder(name, settings)
-        self._destinations = Destinations(settings, producer)
+        self._partitions = OutputPartitions(settings, producer)
         self._dead_letter_log = LogThrottle(self._log_dead_letters)
         rules = TopicRules(name, settings, limits)
         self.isolation = RefusalIsolation(settings, producer, rules, ack_timeout_s)
-        self._sender = ResultSender(name, settings, producer, limits, rules, self._destinations, self.isolation)
+        self._sender = ResultSender(name, settings, producer, limits, rules, self._partitions, self.isolation)
 
     def lacking(self) -> dict[str, str]:
-        """See `Destinations.lacking`."""
-        return self._destinations.lacking()
+        """See `OutputPartitions.lacking`."""
+        return self._partitions.lacking()
 
     def ready_for(self, batch: MicroBatch) -> bool:
         """May `batch` be produced? True if its topics and partitions exist and no record sent alone awaits its ack."""
-        return self._destinations.ready_for(batch) and not self.isolation.waits()
+        return self._partitions.ready_for(batch) and not self.isolation.waits()
 
     def produce(self, batch: MicroBatch, room: int = MAX_BYTES) -> ProducedBatch | None:
         """Produce one record for each item of the resolved `batch`; None if not ready. Results go last, in order.

@@ -144,7 +144,7 @@ def test_any_mix_of_texts_is_answered_in_order_and_number(lists: list[list[Any]]
     settings = pipeline(fields={"text": "l[*]"})
     records = [record(offset, json.dumps({"l": texts}).encode()) for offset, texts in enumerate(lists)]
     progress, encode = PartitionProgress(TopicPartition("in", 0)), value_encoder("p", settings)
-    batch = BatchFactory(settings, {"m": Immediate()}).make([(progress, records)], 0.0, 0)
+    batch = BatchFactory(settings, {"m": Immediate()}).decode_and_submit([(progress, records)], 0.0, 0)
     batch.resolve()
     for texts, item, outcome in zip(lists, batch.items, batch.outcomes, strict=True):
         if not {"even", "odd"} & set(texts):

@@ -18,7 +18,7 @@ TELL_S = 3.0
 AGAIN_S = 1.0  # kafka-python refreshes its metadata every five minutes
 
 
-class Destinations:
+class OutputPartitions:
     """Output topics and partitions of one pipeline. Use from one thread."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Destinations:
         self._missing, self._missing_since = "", 0.0
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        """Do all destinations of `batch` exist? Never waits."""
+        """Do all topics and partitions for `batch` exist? Never waits."""
         now, previously, self._missing = self._clock(), self._missing, self._lacking(batch)
         self._missing_since = self._missing_since if previously else now
         if self._missing and now >= self._look_at:
@@ -53,7 +53,7 @@ class Destinations:
             record.partition = (source.partition + shift) % len(self._known[topic])
 
     def lacking(self) -> dict[str, str]:
-        """The alarm for missing destinations; empty for TELL_S, in which the brokers may answer."""
+        """The alarm for missing topics or partitions; empty for TELL_S, in which the brokers may answer."""
         return {"destination": self._missing} if self._missing and self._clock() > self._missing_since + TELL_S else {}
 
     def _lacking(self, batch: MicroBatch) -> str:

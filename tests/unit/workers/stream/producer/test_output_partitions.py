@@ -8,8 +8,8 @@ from kafka.structs import TopicPartition
 from labelstream.workers.settings.pipeline import PipelineSettings
 from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.producer import destinations
-from labelstream.workers.stream.producer.destinations import Destinations
+from labelstream.workers.stream.producer import output_partitions
+from labelstream.workers.stream.producer.output_partitions import OutputPartitions
 from tests.support.clock import Clock
 
 SETTINGS = PipelineSettings.model_validate(
@@ -21,7 +21,7 @@ FIVE = TopicPartition("in", 5)
 
 
 def placed(
-    found: Destinations, topic: str, source: TopicPartition, key: bytes | None = None, partition: int | None = None
+    found: OutputPartitions, topic: str, source: TopicPartition, key: bytes | None = None, partition: int | None = None
 ) -> ProducerRecord:
     record = ProducerRecord(b"v", key, [], partition)
     found.place(topic, record, source)
@@ -38,11 +38,11 @@ class TestDestinations:
     @staticmethod
     def made(
         known: dict[str, set[int]], settings: PipelineSettings = SETTINGS
-    ) -> tuple[Destinations, list[Any], Clock]:
+    ) -> tuple[OutputPartitions, list[Any], Clock]:
         asked: list[Any] = []
         clock = Clock()
         producer: Any = SimpleNamespace(partitions=lambda topic: known.get(topic, set()), look_for=asked.append)
-        return Destinations(settings, producer, clock), asked, clock
+        return OutputPartitions(settings, producer, clock), asked, clock
 
     def test_a_partition_that_is_missing_is_looked_for_and_told(self) -> None:
         known = {"out": {0, 1}, "dlq": {0}}
@@ -50,7 +50,7 @@ class TestDestinations:
         assert found.ready_for(self.batch(0, 1))
         assert not found.ready_for(self.batch(1, 2, 4))
         assert (asked, found.lacking()) == ([["out", "dlq"]], {})  # it may be known in a moment
-        clock.now += destinations.TELL_S + 0.1
+        clock.now += output_partitions.TELL_S + 0.1
         assert not found.ready_for(self.batch(1, 2, 4))
         text = found.lacking()["destination"]
         assert "topic out has no partition 2, 4 " in text
@@ -87,5 +87,5 @@ class TestDestinations:
     def test_a_topic_that_is_gone_is_waited_for(self) -> None:
         found, _, clock = self.made({"out": {0}})
         assert not found.ready_for(self.batch(0))
-        clock.now += destinations.TELL_S + 0.1
+        clock.now += output_partitions.TELL_S + 0.1
         assert "topic dlq does not exist" in found.lacking()["destination"]
