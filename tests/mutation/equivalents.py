@@ -212,12 +212,12 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         f"{_TASKS}/classification.py",
-        "if any(request[2:] != _PLAIN for request in requests):",
+        "plain = all(request[2:] == _PLAIN for request in requests)",
         "request[2:] -> request[:]",
         _FASTER,
     ),
-    (f"{_TASKS}/classification.py", "if any(request[2:] != _PLAIN for request in requests):", "2 -> 1", _FASTER),
-    (f"{_TASKS}/classification.py", "if any(request[2:] != _PLAIN for request in requests):", "2 -> 3", _FASTER),
+    (f"{_TASKS}/classification.py", "plain = all(request[2:] == _PLAIN for request in requests)", "2 -> 1", _FASTER),
+    (f"{_TASKS}/classification.py", "plain = all(request[2:] == _PLAIN for request in requests)", "2 -> 3", _FASTER),
     (
         f"{_TASKS}/classification.py",
         "width = len(self._description.labels) if self._independent else max(top_ks, default=1)",
