@@ -10,9 +10,9 @@ from ray.exceptions import RayError
 from ray.serve._private.http_util import ASGIAppReplicaWrapper
 
 from labelstream.deploy.cluster import network
+from labelstream.deploy.control.live_replicas import live_replicas
 from labelstream.deploy.control.reporter import Reporter, replica_id
 from labelstream.deploy.control.reports import GatewayReport, PageStatus
-from labelstream.deploy.control.serve_replicas import live_replicas
 from labelstream.deploy.gateway.http_token import token_of
 from labelstream.deploy.gateway.page.feed import Feed
 from labelstream.deploy.gateway.page.page import Page

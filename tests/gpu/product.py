@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import transformers
 
-from labelstream.workers.engine.inference.batch_layout import UnpaddedBatch, pack
+from labelstream.workers.engine.inference.forward_layout import UnpaddedBatch, pack
 from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
 from labelstream.workers.engine.inference.warmup import warm_up

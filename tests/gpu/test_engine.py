@@ -17,7 +17,7 @@ import torch
 from labelstream.workers.engine.backends.pytorch import varlen_attention
 from labelstream.workers.engine.backends.pytorch.buckets import ShapeBuckets, layout_of
 from labelstream.workers.engine.backends.pytorch.pinned_copy import PinnedCopier
-from labelstream.workers.engine.inference.batch_layout import pack, pad
+from labelstream.workers.engine.inference.forward_layout import pack, pad
 from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
 from labelstream.workers.engine.inference.warmup import warm_up

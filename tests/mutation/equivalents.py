@@ -18,8 +18,8 @@ _TASKS = "workers/engine/tasks"
     f"workers/engine/{name}.py"
     for name in (
         "tasks/postprocess",
-        "inference/batch_layout",
-        "inference/batch_plan",
+        "inference/forward_layout",
+        "inference/forward_plan",
         "loading/describe",
         "tokenization/special_tokens",
         "ragged",

@@ -8,7 +8,7 @@ import torch
 from labelstream.workers.classifier import Fault, RecordError
 from labelstream.workers.engine.description import Activation, ModelDescription
 from labelstream.workers.engine.inference.backend import done_already
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch, UnpaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch, UnpaddedBatch
 from labelstream.workers.engine.ragged import RaggedSequences
 from tests.support.models import make_tokenizer
 

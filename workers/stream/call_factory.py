@@ -1,4 +1,4 @@
-"""Makes the calls of a micro-batch to its models, which submits them."""
+"""Makes and submits one call for each model of a micro-batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 

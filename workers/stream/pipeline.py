@@ -31,7 +31,7 @@ from labelstream.workers.stream.supervision.pipeline_monitor import PipelineMoni
 
 POLL_MS = 100
 FIRST_IN_FLIGHT = 4  # with `auto`, until the number of replicas is known
-PRODUCE_S = 1.0  # limit of one iteration: with one acknowledgement a record, a micro-batch takes many iterations
+PRODUCE_S = 1.0  # limit of one turn: with one acknowledgement a record, a micro-batch takes many turns
 
 
 class Pipeline:
@@ -57,7 +57,7 @@ class Pipeline:
         self._budget, self._poll_budget = ByteBudget(settings.limits.max_in_flight_bytes), PollBudget()
         self._poll_timer = PollTimer(clock)
         self._wake = threading.Event()
-        self._batches = BatchFactory(settings, classifiers, self._wake.set, clock)
+        self._factory = BatchFactory(settings, classifiers, self._wake.set, clock)
         self._in_flight, self._retries = InFlight(), CallRetries(stats, clock)
         delivery.wake_with(self._wake.set)
         failures = failures or FailureRateWindow(settings.breaker, clock)
@@ -70,11 +70,11 @@ class Pipeline:
             self._batch_sizer.max_in_flight = max(1, min(self._settings.most_in_flight, calls))
 
     def run_once(self, accept: bool) -> None:
-        """Run one iteration of the loop; poll new records only with `accept`.
+        """Run one turn of the loop; poll new records only with `accept`.
 
         Blocks for at most about 100 ms. Raises `StreamError`, or the exception of a bug; both end the run.
         """
-        self._wake.clear()  # first: later wake-ups are for the next iteration
+        self._wake.clear()  # first: later wake-ups are for the next turn
         self._produce()
         self._poll_acks()
         if self._commit():
@@ -110,10 +110,7 @@ class Pipeline:
         return 0 if held is None and any(resumed) else held
 
     def _poll(self, accept: bool) -> Polled:
-        """Poll, or wait for answers. Waits for records if nothing is in flight; polls at once after full polls.
-
-        Order of work: produce, poll acknowledgements, then poll records.
-        """
+        """Poll, or wait for answers. Waits for records if nothing is in flight; polls at once after full polls."""
         producing, timer = self._may_produce(), self._poll_timer
         if producing and self._clock() - timer.polled_at < PRODUCE_S:  # later, poll to stay in the group
             return []
@@ -173,7 +170,7 @@ class Pipeline:
         if not polled:
             return
         failpoints.passed(failpoints.AFTER_POLL)
-        batch = self._batches.decode_and_submit(polled, self._poll_timer.polled_at, self._poll_budget.taken)
+        batch = self._factory.decode_and_submit(polled, self._poll_timer.polled_at, self._poll_budget.taken)
         self._stats.received(batch.records_by_partition, batch.unknown_fields())
         self._budget.observe(self._poll_budget, batch.received_at - batch.polled_at)
         self._in_flight.submitted(batch)

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from labelstream.workers.engine.backends.openvino.backend import arrays
 from labelstream.workers.engine.inference.backend import Backend, done_already
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 from labelstream.workers.engine.loading.hub import resolve
 
 Run = Callable[[dict[str, Any]], torch.Tensor]

@@ -11,8 +11,8 @@ from ray.serve.exceptions import RayServeException
 
 from labelstream.deploy.cluster.serve_errors import cause_in
 from labelstream.deploy.control.deployed import Deployed, UserConfig
+from labelstream.deploy.control.live_replicas import live_replicas
 from labelstream.deploy.control.reports import COMMAND_S, Outcome, Status
-from labelstream.deploy.control.serve_replicas import live_replicas
 from labelstream.deploy.names import APP, BOARD
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings.pipeline import PipelineSettings

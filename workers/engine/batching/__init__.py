@@ -1,1 +1,1 @@
-"""Joins the calls of all workers into batches, and runs the batches on the device's thread."""
+"""Joins the calls of all workers, cuts them into batches (`lanes.py`) and runs these on the device's thread."""

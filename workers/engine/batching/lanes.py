@@ -1,4 +1,4 @@
-"""The calls that wait for the device, in two lanes: interactive calls go before the stream's, up to a share."""
+"""Cuts the next batch from calls that wait in two lanes: interactive calls go before the stream's, up to a share."""
 
 from collections import deque
 from concurrent.futures import Future

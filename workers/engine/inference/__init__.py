@@ -1,1 +1,1 @@
-"""Runs batches of sequences through a backend, and finds the sequence that makes a batch fail."""
+"""Runs batches of sequences through a backend in forwards, and finds the sequence that makes a forward fail."""

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch, UnpaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch, UnpaddedBatch
 
 
 def done_already() -> None:

@@ -11,11 +11,11 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.inference import self_check
 from labelstream.workers.engine.inference.answers import answers, lost
 from labelstream.workers.engine.inference.backend import Backend
-from labelstream.workers.engine.inference.batch_plan import plan, plan_packed
-from labelstream.workers.engine.inference.batch_runner import BatchRunner
+from labelstream.workers.engine.inference.forward_plan import plan, plan_packed
+from labelstream.workers.engine.inference.forward_runner import ForwardRunner
 from labelstream.workers.engine.inference.input_limits import InputLimits
+from labelstream.workers.engine.inference.isolating_runner import IsolatingRunner
 from labelstream.workers.engine.inference.predict_call import PredictCall
-from labelstream.workers.engine.inference.row_isolation import RowIsolation
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import InferenceError
@@ -36,14 +36,14 @@ class Predictor:
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
         self.description = description
         self.backend = backend
-        self.runner = BatchRunner(backend, max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type])
+        self.runner = ForwardRunner(backend, max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type])
         # Tokenize the self-check texts now, so that the tokenizer and its vocabulary can be freed.
         tokenizer = TextTokenizer(replace(description, max_length=min(description.max_length, self_check.LONGEST)))
         self.good_row, _ = tokenizer.encode([Request("good")])
         self.short_row, _ = tokenizer.encode([Request("good " * 30)])
         self.first_rows = self_check.rows(description, backend, tokenizer)
         self._limits = InputLimits(description, backend)
-        self._isolation = RowIsolation(description, backend, self.runner, self.good_row)
+        self._isolation = IsolatingRunner(description, backend, self.runner, self.good_row)
 
     def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in order.

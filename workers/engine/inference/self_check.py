@@ -11,8 +11,8 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend, UnpaddedBackend
-from labelstream.workers.engine.inference.batch_plan import plan_packed
-from labelstream.workers.engine.inference.batch_runner import LENGTHS_APART, BatchRunner
+from labelstream.workers.engine.inference.forward_plan import plan_packed
+from labelstream.workers.engine.inference.forward_runner import LENGTHS_APART, ForwardRunner
 from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.engine.tokenization.special_tokens import SpecialTokensTemplate
@@ -85,7 +85,7 @@ def _check_types(description: ModelDescription, frame: SpecialTokensTemplate, si
 
 
 def check(
-    description: ModelDescription, forwards: BatchRunner, rows: FirstRows, dtype: torch.dtype, max_batch_tokens: int
+    description: ModelDescription, forwards: ForwardRunner, rows: FirstRows, dtype: torch.dtype, max_batch_tokens: int
 ) -> None:
     """Compare the model's answers to `rows` alone, in padded batches, and without padding if that is on.
 
@@ -119,7 +119,7 @@ def check(
         logger.warning("%s: batches are padded, because without padding %s", source, problem)
 
 
-def _keep_lengths_apart(source: str, forwards: BatchRunner, first: Rows, alone: torch.Tensor, allowed: float) -> None:
+def _keep_lengths_apart(source: str, forwards: ForwardRunner, first: Rows, alone: torch.Tensor, allowed: float) -> None:
     """Stop padding. Raises ModelError if even texts of equal length change each other's answers."""
     lengths = first.packed.lengths
     for length in np.unique(lengths):
@@ -137,7 +137,7 @@ def _keep_lengths_apart(source: str, forwards: BatchRunner, first: Rows, alone: 
 
 
 def _problem_without_padding(
-    forwards: BatchRunner, packing: UnpaddedBackend, first: Rows, alone: torch.Tensor, tolerance: float, budget: int
+    forwards: ForwardRunner, packing: UnpaddedBackend, first: Rows, alone: torch.Tensor, tolerance: float, budget: int
 ) -> str | None:
     try:
         for rows in _batches(first.packed.lengths, budget):

@@ -1,1 +1,1 @@
-"""Read records and commit offsets: assigned partitions, start offsets, polling and the offset commit."""
+"""Read records and commit offsets: assigned partitions, start offsets, polling, corrupt batches and the commit."""

@@ -5,7 +5,7 @@ All bytes are weights of `record_batch.limits.weight`.
 
 import math
 
-TURN_S = 1.0  # goal for decoding and tokenizing one poll: commands and the liveness check wait meanwhile
+DECODE_S = 1.0  # goal for decoding and tokenizing one poll: commands and the liveness check wait meanwhile
 # A message of 1 MiB takes up to 0.3 s. The limit starts low because the first poll may bring such messages.
 FIRST_TURN_BYTES, MAX_TURN_BYTES = 1024 * 1024, 8 * 1024 * 1024
 
@@ -30,7 +30,7 @@ class PollBudget:
 
 
 class ByteBudget:
-    """Bytes left of `limits.max_in_flight_bytes`, and the bytes that the worker decodes in TURN_S."""
+    """Bytes left of `limits.max_in_flight_bytes`, and the bytes that the worker decodes in DECODE_S."""
 
     def __init__(self, max_in_flight_bytes: int) -> None:
         self._max_bytes = max_in_flight_bytes
@@ -47,7 +47,7 @@ class ByteBudget:
 
     def observe(self, poll: PollBudget, seconds: float) -> None:
         """Adjust the limit: the worker decoded and tokenized the records of `poll` in `seconds`."""
-        if seconds > TURN_S:
-            self._turn_bytes = max(1, int(poll.taken * TURN_S / seconds))
-        elif poll.full and seconds < TURN_S / 2:
+        if seconds > DECODE_S:
+            self._turn_bytes = max(1, int(poll.taken * DECODE_S / seconds))
+        elif poll.full and seconds < DECODE_S / 2:
             self._turn_bytes = min(MAX_TURN_BYTES, 2 * self._turn_bytes)

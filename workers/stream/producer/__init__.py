@@ -1,1 +1,1 @@
-"""Produce results and dead letters: producers, output topics, refused records and acknowledgements."""
+"""Choose each result's topic, produce results and dead letters, and await their acknowledgements."""

@@ -1,4 +1,4 @@
-"""Build dead letters within the size limit of the dead-letter topic."""
+"""Build dead letters, whose reason is chosen before (`codec/rejection.py`), within the size limit of their topic."""
 
 from labelstream.workers.classifier import RecordError
 from labelstream.workers.settings.pipeline import PipelineSettings
@@ -7,26 +7,27 @@ from labelstream.workers.stream.codec.encoding.producer_record import ProducerRe
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.text_list import FailedTexts
 from labelstream.workers.stream.micro_batch import Item, Outcome, refused
-from labelstream.workers.stream.producer.topic_rules import TopicRules
+from labelstream.workers.stream.producer.topic_requirements import TopicRequirements
 
 
 class DeadLetterBuilder:
     """`max_bytes`: known record size limit of the dead-letter topic."""
 
-    def __init__(self, name: str, settings: PipelineSettings, max_bytes: int, rules: TopicRules) -> None:
-        self._name, self._topic, self._max_bytes, self._rules = name, settings.dead_letter, max_bytes, rules
+    def __init__(self, name: str, settings: PipelineSettings, max_bytes: int, requirements: TopicRequirements) -> None:
+        self._name, self._topic, self._max_bytes = name, settings.dead_letter, max_bytes
+        self._requirements = requirements
 
     def build(self, item: Item, rejection: Rejection) -> ProducerRecord | None:
         """The complete dead letter; after a refusal without its optional parts; after two refusals None."""
-        refusals = len(self._rules.refusals(self._topic, item))
+        refusals = len(self._requirements.refusals(self._topic, item))
         if refusals > 1:
             return None
         max_bytes = 0 if refusals else self._max_bytes
-        return encode_dead_letter(item.record, rejection, max_bytes, keyed=self._rules.keyed(self._topic))
+        return encode_dead_letter(item.record, rejection, max_bytes, keyed=self._requirements.keyed(self._topic))
 
     def why_none(self, item: Item) -> str:
         """The error text after `build` returned None."""
-        record, error = item.record, self._rules.refusals(self._topic, item)[-1]
+        record, error = item.record, self._requirements.refusals(self._topic, item)[-1]
         return (
             f"pipelines.{self._name}.dead_letter: topic {self._topic} refuses every form of the dead letter of "
             f"{record.topic}:{record.partition}:{record.offset} ({type(error).__name__}: {error}); raise the topic's "

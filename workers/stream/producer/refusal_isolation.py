@@ -20,7 +20,7 @@ from labelstream.workers.stream.producer.produced_batch import (
     place_of,
 )
 from labelstream.workers.stream.producer.send_errors import RECORD_ERRORS, stream_error
-from labelstream.workers.stream.producer.topic_rules import TopicRules
+from labelstream.workers.stream.producer.topic_requirements import TopicRequirements
 
 ACK_TIMEOUT_S = 5.0  # blocks the pipeline's loop; later acknowledgements are polled
 
@@ -35,7 +35,7 @@ class _LateAck(NamedTuple):
 
 
 class RefusalIsolation:
-    """Sends single records with `producer` and reports refused ones to `rules`. Use from one thread.
+    """Sends single records with `producer` and reports refused ones to `requirements`. Use from one thread.
 
     After a refusal, micro-batches go record by record: each record is acknowledged before the next is sent. The same
     holds for micro-batches with dead letters until the dead-letter topic has accepted one: if the topic refuses them,
@@ -45,10 +45,14 @@ class RefusalIsolation:
     """
 
     def __init__(
-        self, settings: PipelineSettings, producer: Producer, rules: TopicRules, ack_timeout_s: float = ACK_TIMEOUT_S
+        self,
+        settings: PipelineSettings,
+        producer: Producer,
+        requirements: TopicRequirements,
+        ack_timeout_s: float = ACK_TIMEOUT_S,
     ) -> None:
         self._dead_letter, self._same_partition = settings.dead_letter, settings.output_partition == "same"
-        self._producer, self._rules, self._ack_timeout_s = producer, rules, ack_timeout_s
+        self._producer, self._requirements, self._ack_timeout_s = producer, requirements, ack_timeout_s
         self.active = False
         self._micro_batches_left = 0
         self._dead_letters_accepted = False
@@ -67,7 +71,7 @@ class RefusalIsolation:
         """Send the next `micro_batches` record by record."""
         late, self._late = self._late, None
         if late is not None and late.ack.is_done and isinstance(late.ack.exception, RECORD_ERRORS):
-            self._rules.refused(late.topic, late.item, late.record, late.ack.exception)
+            self._requirements.refused(late.topic, late.item, late.record, late.ack.exception)
         self._micro_batches_left = micro_batches
 
     def send_again(self, produced_batches: Sequence[ProducedBatch]) -> None:
@@ -106,7 +110,7 @@ class RefusalIsolation:
         except KafkaError as error:
             if not (self.active and isinstance(error, RECORD_ERRORS)):
                 raise stream_error(f"topic {topic} cannot be written", error) from error
-            self._rules.refused(topic, item, record, error)
+            self._requirements.refused(topic, item, record, error)
             self._producer.refused()
             return False
         produced.expect(topic, [item], [ack], record.size)

@@ -17,11 +17,11 @@ from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.kafka_producer.producers import Producer
 from labelstream.workers.stream.producer.output_partitions import OutputPartitions
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch, TopicPartitionOffset
+from labelstream.workers.stream.producer.record_sender import RecordSender
 from labelstream.workers.stream.producer.refusal_isolation import ACK_TIMEOUT_S, RefusalIsolation
 from labelstream.workers.stream.producer.result_encoder import ResultEncoder
-from labelstream.workers.stream.producer.result_sender import ResultSender
 from labelstream.workers.stream.producer.size_limit import items_within
-from labelstream.workers.stream.producer.topic_rules import TopicRules
+from labelstream.workers.stream.producer.topic_requirements import TopicRequirements
 from labelstream.workers.stream.stats import by_reason
 
 logger = logging.getLogger(__name__)
@@ -45,9 +45,9 @@ class ResultSink:
         self._encoder = ResultEncoder(name, settings)
         self._partitions = OutputPartitions(settings, producer)
         self._dead_letter_log = LogThrottle(self._log_dead_letters)
-        rules = TopicRules(name, settings, limits)
-        self.isolation = RefusalIsolation(settings, producer, rules, ack_timeout_s)
-        self._sender = ResultSender(name, settings, producer, limits, rules, self._partitions, self.isolation)
+        requirements = TopicRequirements(name, settings, limits)
+        self.isolation = RefusalIsolation(settings, producer, requirements, ack_timeout_s)
+        self._sender = RecordSender(name, settings, producer, limits, requirements, self._partitions, self.isolation)
 
     def lacking(self) -> dict[str, str]:
         """See `OutputPartitions.lacking`."""

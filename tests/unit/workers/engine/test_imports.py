@@ -11,7 +11,7 @@ SCRIPT = """
 import sys
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine import description, tasks
-from labelstream.workers.engine.inference import batch_layout, batch_plan
+from labelstream.workers.engine.inference import forward_layout, forward_plan
 from labelstream.workers.engine import ragged
 from labelstream.workers.engine.tasks import postprocess
 model = description.ModelDescription(

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from labelstream.workers.engine.inference.backend import done_already
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 
 
 class OpenVINOBackend:

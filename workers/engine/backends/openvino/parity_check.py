@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend, arrays
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 from labelstream.workers.engine.inference.self_check import LONGEST
 
 if TYPE_CHECKING:  # see conversion.py

@@ -11,8 +11,8 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.backends.openvino.backend import arrays
 from labelstream.workers.engine.backends.openvino.runtime import imported
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch, pad
-from labelstream.workers.engine.inference.batch_plan import plan
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch, pad
+from labelstream.workers.engine.inference.forward_plan import plan
 from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.tasks import task_for
 

@@ -16,7 +16,7 @@ from labelstream.workers.engine.backends.pytorch.pinned_copy import copier_for, 
 from labelstream.workers.engine.backends.pytorch.unpadded import UnpaddedFamily, positions_of, takes_4d_masks
 from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout
 from labelstream.workers.engine.inference.backend import mark_nothing
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch, UnpaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch, UnpaddedBatch
 
 
 class TorchBackend:

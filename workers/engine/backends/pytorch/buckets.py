@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.engine.backends.pytorch.attention_blocks import BLOCK, blocks_of
-from labelstream.workers.engine.inference.batch_layout import Arrays
+from labelstream.workers.engine.inference.forward_layout import Arrays
 
 _SMALL = (64, 128, 256, 512)
 _STEP = 1_024

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.inference.batch_layout import Arrays
+from labelstream.workers.engine.inference.forward_layout import Arrays
 
 _BUFFERS = 16  # pinned buffers, used in turn: up to so many copies may be under way
 _MIN_VALUES = 65_536

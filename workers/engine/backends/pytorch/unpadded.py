@@ -11,7 +11,7 @@ from labelstream.workers.engine.backends.pytorch import varlen_attention
 from labelstream.workers.engine.backends.pytorch.heads import OutputHead, UnpaddedHead
 from labelstream.workers.engine.backends.pytorch.last_layer import ENCODERS
 from labelstream.workers.engine.description import TaskName
-from labelstream.workers.engine.inference.batch_layout import UnpaddedBatch
+from labelstream.workers.engine.inference.forward_layout import UnpaddedBatch
 from labelstream.workers.engine.options import ModelOptions
 
 logger = logging.getLogger(__name__)

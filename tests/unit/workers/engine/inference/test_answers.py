@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.errors import InferenceError
 from tests.support.fake_backend import DESCRIPTION, NAN, FakeBackend, failed, pack

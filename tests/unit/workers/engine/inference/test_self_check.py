@@ -11,8 +11,8 @@ from tokenizers.processors import TemplateProcessing
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ZeroShot
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
-from labelstream.workers.engine.inference.batch_runner import BatchRunner
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_runner import ForwardRunner
 from labelstream.workers.engine.inference.predict_call import Rows
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.inference.self_check import LONGEST
@@ -119,14 +119,14 @@ def test_self_check_of_a_long_context_uses_short_texts(
     tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, ...]] = []
-    padded = BatchRunner.padded
+    padded = ForwardRunner.padded
     folder = build(tmp_path / "model", "bert", max_position_embeddings=40_000, model_max_length=40_000)
 
-    def look(self: BatchRunner, of: Rows, rows: np.ndarray) -> torch.Tensor:
+    def look(self: ForwardRunner, of: Rows, rows: np.ndarray) -> torch.Tensor:
         seen.append((len(rows), int(of.packed.lengths[rows].max())))
         return padded(self, of, rows)
 
-    monkeypatch.setattr(BatchRunner, "padded", look)
+    monkeypatch.setattr(ForwardRunner, "padded", look)
     with Engine.load(str(folder), device="cpu", dtype="float32", backend=backend) as engine:
         assert engine.description.max_length == 40_000
     assert max(width for _, width in seen) == LONGEST

@@ -13,15 +13,15 @@ from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.dead_letter_builder import DeadLetterBuilder, rejection_of
-from labelstream.workers.stream.producer.topic_rules import TopicRules
+from labelstream.workers.stream.producer.topic_requirements import TopicRequirements
 from tests.support.pipeline_bench import A, record
 
 SETTINGS = PipelineSettings.model_validate({"input": "in", "output": "out", "dead_letter": "dead", "model": "m"})
 REJECTION = Rejection(Reason.INVALID_JSON, Stage.DECODE, "DecodeError", "not JSON")
 
 
-def made(max_bytes: int = 10_000, **limits: Any) -> tuple[DeadLetterBuilder, TopicRules]:
-    rules = TopicRules("p", SETTINGS, TopicLimits(**limits))
+def made(max_bytes: int = 10_000, **limits: Any) -> tuple[DeadLetterBuilder, TopicRequirements]:
+    rules = TopicRequirements("p", SETTINGS, TopicLimits(**limits))
     return DeadLetterBuilder("p", SETTINGS, max_bytes, rules), rules
 
 

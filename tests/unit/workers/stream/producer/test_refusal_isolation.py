@@ -16,7 +16,7 @@ from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 from labelstream.workers.stream.producer.refusal_isolation import RefusalIsolation
-from labelstream.workers.stream.producer.topic_rules import TopicRules
+from labelstream.workers.stream.producer.topic_requirements import TopicRequirements
 from tests.support.pipeline_bench import A, Ack, record
 
 SETTINGS = PipelineSettings.model_validate({"input": "in", "output": "out", "dead_letter": "dead", "model": "m"})
@@ -69,7 +69,7 @@ def micro_batch(*items: Item) -> MicroBatch:
 
 class Bench:
     def __init__(self) -> None:
-        self.producer, self.rules = Producer(), TopicRules("p", SETTINGS, TopicLimits())
+        self.producer, self.rules = Producer(), TopicRequirements("p", SETTINGS, TopicLimits())
         producer: Any = self.producer
         self.isolation = RefusalIsolation(SETTINGS, producer, self.rules, 0.0)
         self.produced = ProducedBatch(micro_batch(item()))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from labelstream.workers.engine.backends.openvino import backend as openvino_backend
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 

@@ -8,7 +8,7 @@ import torch
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.backends.openvino.label_agreement import agreement
 from labelstream.workers.engine.description import Activation
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 from tests.support.fake_backend import DESCRIPTION, FakeBackend
 
 SOFTMAX = replace(DESCRIPTION, activation=Activation.SOFTMAX)

@@ -9,7 +9,7 @@ import torch
 
 from labelstream.workers.engine.backends.openvino import backend as openvino_backend
 from labelstream.workers.engine.backends.openvino import parity_check
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 

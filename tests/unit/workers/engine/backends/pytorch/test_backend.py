@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from labelstream.workers.engine.backends.pytorch.backend import TorchBackend
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 
 
 class Model(torch.nn.Module):

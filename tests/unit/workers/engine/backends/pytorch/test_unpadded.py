@@ -18,7 +18,7 @@ from labelstream.workers.engine.backends.pytorch.buckets import layout_of
 from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, positions_of, takes_4d_masks
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch, UnpaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch, UnpaddedBatch
 from labelstream.workers.engine.options import ModelOptions
 from tests.support.fill_mask import assert_same, masked
 from tests.support.models import FAMILIES, TEXTS, build

@@ -13,8 +13,8 @@ from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.codec.encoding.producer_record import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.micro_batch import Item
-from labelstream.workers.stream.producer import topic_rules
-from labelstream.workers.stream.producer.topic_rules import TopicRules
+from labelstream.workers.stream.producer import topic_requirements
+from labelstream.workers.stream.producer.topic_requirements import TopicRequirements
 from tests.support.pipeline_bench import A, record
 
 SETTINGS = PipelineSettings.model_validate(
@@ -23,8 +23,8 @@ SETTINGS = PipelineSettings.model_validate(
 KEYLESS = InvalidRecordError("Compacted topic cannot accept message without key in topic partition out-0.")
 
 
-def rules(**limits: Any) -> TopicRules:
-    return TopicRules("p", SETTINGS, TopicLimits(**limits))
+def rules(**limits: Any) -> TopicRequirements:
+    return TopicRequirements("p", SETTINGS, TopicLimits(**limits))
 
 
 def item(offset: int = 0) -> Item:
@@ -83,7 +83,7 @@ def test_refusal_of_a_record_is_its_own() -> None:
 
 
 def test_refusals_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_rules, "MAX_REFUSALS", 2)
+    monkeypatch.setattr(topic_requirements, "MAX_REFUSALS", 2)
     known = rules()
     for offset in range(3):
         known.refused("out", item(offset), result(), InvalidRecordError("no"))

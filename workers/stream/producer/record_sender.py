@@ -1,4 +1,4 @@
-"""Sends the encoded results of a micro-batch, and dead letters in place of those that a topic refuses."""
+"""Sends the records of a micro-batch: encoded results, and a dead letter for each rejected record or refused result."""
 
 import logging
 import time
@@ -21,13 +21,13 @@ from labelstream.workers.stream.producer.output_partitions import OutputPartitio
 from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch, place_of
 from labelstream.workers.stream.producer.refusal_isolation import RefusalIsolation
 from labelstream.workers.stream.producer.send_errors import stream_error
-from labelstream.workers.stream.producer.topic_rules import TopicRules
+from labelstream.workers.stream.producer.topic_requirements import TopicRequirements
 from labelstream.workers.stream.stats import DROPPED
 
 logger = logging.getLogger(__name__)
 
 
-class ResultSender:
+class RecordSender:
     """Of one sink, whose `partitions` are ready and whose `isolation` has begun the micro-batch."""
 
     def __init__(
@@ -36,13 +36,13 @@ class ResultSender:
         settings: PipelineSettings,
         producer: Producer,
         limits: TopicLimits,
-        rules: TopicRules,
+        requirements: TopicRequirements,
         partitions: OutputPartitions,
         isolation: RefusalIsolation,
     ) -> None:
         self._name, self._settings, self._producer = name, settings, producer
-        self._rules, self._partitions, self._isolation = rules, partitions, isolation
-        self._dead_letters = DeadLetterBuilder(name, settings, limits.dead_letter, rules)
+        self._requirements, self._partitions, self._isolation = requirements, partitions, isolation
+        self._dead_letters = DeadLetterBuilder(name, settings, limits.dead_letter, requirements)
         self._texts_for_review = settings.output_shape == "result" and settings.include_text == "review"
         self._review_bytes = limits.review
         self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
@@ -87,13 +87,13 @@ class ResultSender:
         """
         result, target = encoded
         review = self._settings.review if answer is not None and answer.abstained else None
-        rejection = self._rules.obstacle(item, result, target, review)
+        rejection = self._requirements.obstacle(item, result, target, review)
         if rejection is None and (review is not None or self._isolation.active):
             rejection = self._send_alone(produced, item, answer, result, target, review)
         if rejection is not None:
             return rejection
         if target is not None:
-            sent = self._rules.with_valid_timestamp(result)
+            sent = self._requirements.with_valid_timestamp(result)
             self._partitions.place(target, sent, item.record)
             results.setdefault(target, []).append((item, sent))
             if self._input_timestamp and sent.timestamp_ms is None:
@@ -113,18 +113,19 @@ class ResultSender:
         review: str | None,
     ) -> Rejection | None:
         """Send to `review` if given, and to `target` if given while isolating. A rejection if one refuses."""
-        rules, send, alone = self._rules, self._send_one, self._isolation.active
+        requirements, send, alone = self._requirements, self._send_one, self._isolation.active
         while review is not None and not send(produced, review, self._for_review(review, item, answer, result), item):
-            if rejection := rules.obstacle(item, result, target, review):
+            if rejection := requirements.obstacle(item, result, target, review):
                 return rejection
-        while alone and target is not None and not send(produced, target, rules.with_valid_timestamp(result), item):
-            if rejection := rules.obstacle(item, result, target, review):
+        timely = requirements.with_valid_timestamp
+        while alone and target is not None and not send(produced, target, timely(result), item):
+            if rejection := requirements.obstacle(item, result, target, review):
                 return rejection
         return None
 
     def _for_review(self, review: str, item: Item, answer: Any, result: ProducerRecord) -> ProducerRecord:
         """The copy of `result`, with its texts if the settings ask for them and the topic takes them."""
-        copy = self._rules.to_review(review, item, result)
+        copy = self._requirements.to_review(review, item, result)
         if not self._texts_for_review or item.message is None or result.value is None:
             return copy
         whole = replace(copy, value=with_texts(result.value, item.message, answer))

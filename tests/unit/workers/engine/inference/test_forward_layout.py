@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.inference.batch_layout import pack, pad
+from labelstream.workers.engine.inference.forward_layout import pack, pad
 from labelstream.workers.engine.ragged import RaggedSequences
 
 

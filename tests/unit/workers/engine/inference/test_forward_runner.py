@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from labelstream.workers.engine.inference.batch_plan import plan, plan_packed
-from labelstream.workers.engine.inference.batch_runner import LENGTHS_APART, BatchRunner
+from labelstream.workers.engine.inference.forward_plan import plan, plan_packed
+from labelstream.workers.engine.inference.forward_runner import LENGTHS_APART, ForwardRunner
 from labelstream.workers.engine.inference.predict_call import Rows
 from tests.support.fake_backend import FakeBackend, Unpadded, pack
 
@@ -13,7 +13,7 @@ SEQUENCES = pack([[5, 6, 7], [8], [9, 10]])
 
 
 def test_padding_counts_as_slots() -> None:
-    runner = BatchRunner(FakeBackend(), 64)
+    runner = ForwardRunner(FakeBackend(), 64)
     assert runner.logits(Rows(SEQUENCES), np.array([0, 2]))[:, 0].tolist() == [5, 9]
     assert (runner.tokens, runner.slots) == (5, 6)
     assert runner.slots_of(SEQUENCES.lengths) == 9
@@ -22,7 +22,7 @@ def test_padding_counts_as_slots() -> None:
 
 def test_without_padding_slots_are_tokens_until_it_is_off() -> None:
     backend: Any = Unpadded()
-    runner = BatchRunner(backend, 64)
+    runner = ForwardRunner(backend, 64)
     assert runner.logits(Rows(SEQUENCES), np.array([0, 1]))[:, 0].tolist() == [3, 1]
     assert (runner.tokens, runner.slots, runner.slots_of(SEQUENCES.lengths)) == (4, 4, 6)
     assert [batch.tolist() for batch in plan_packed(SEQUENCES.lengths, 64)] == [[0, 1, 2]]

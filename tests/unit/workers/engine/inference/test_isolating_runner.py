@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.inference.batch_layout import PaddedBatch
+from labelstream.workers.engine.inference.forward_layout import PaddedBatch
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.errors import InferenceError
 from tests.support.fake_backend import DESCRIPTION, POISON, FakeBackend, Shifted, failed, pack

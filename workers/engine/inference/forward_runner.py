@@ -1,4 +1,4 @@
-"""Makes batches for the backend, with or without padding, and counts the tokens that were run."""
+"""Makes the input of each forward, with or without padding, runs it, and counts the tokens that were run."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from labelstream.workers.engine.inference.backend import Backend, UnpaddedBackend
-from labelstream.workers.engine.inference.batch_layout import pack, pad
+from labelstream.workers.engine.inference.forward_layout import pack, pad
 from labelstream.workers.engine.inference.predict_call import Rows
 
 
 class PaddingCosts(NamedTuple):
-    """What `batch_plan.plan` weighs against padding; see there."""
+    """What `forward_plan.plan` weighs against padding; see there."""
 
     overhead_tokens: int
     step: int = 1
@@ -25,11 +25,11 @@ PADDING_COSTS = {"cpu": PaddingCosts(64), "cuda": PaddingCosts(8192, step=8)}
 LENGTHS_APART = PaddingCosts(0)  # without overhead the plan separates all lengths
 
 
-class BatchRunner:
-    """Makes and runs batches for `backend`, without padding if the backend `packs`.
+class ForwardRunner:
+    """Runs rows as one forward of `backend`, without padding if the backend `packs`.
 
-    `max_batch_tokens`: of a forward, padding included. `packing`: the backend if batches have no padding, else None.
-    `padding_costs`: for the plan of padded batches. `tokens`, `slots`: tokens run since the start, without and with
+    `max_batch_tokens`: of a forward, padding included. `packing`: the backend if forwards have no padding, else None.
+    `padding_costs`: for the plan of padded forwards. `tokens`, `slots`: tokens run since the start, without and with
     padding.
     """
 
@@ -40,11 +40,11 @@ class BatchRunner:
         self.tokens = self.slots = 0
 
     def slots_of(self, lengths: NDArray[np.int32]) -> int:
-        """Tokens of one batch of sequences of these lengths, with padding if the batch is padded."""
+        """Tokens of one forward of sequences of these lengths, with padding if the forward is padded."""
         return int(lengths.sum()) if self.packing is not None else int(lengths.max()) * len(lengths)
 
     def logits(self, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
-        """Run `rows` as one batch; see `Backend.logits`. Row i of the result belongs to `rows[i]`."""
+        """Run `rows` as one forward; see `Backend.logits`. Row i of the result belongs to `rows[i]`."""
         return self.padded(of, rows) if self.packing is None else self.packed(self.packing, of, rows)
 
     def padded(self, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:

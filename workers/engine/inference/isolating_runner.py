@@ -1,4 +1,4 @@
-"""Runs batches of rows, and finds the row that makes a batch fail."""
+"""Runs each forward; a forward that fails runs again in halves, down to the row that fails alone."""
 
 import logging
 
@@ -10,7 +10,7 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.error_text import LESS_MEMORY, is_out_of_memory, one_line
 from labelstream.workers.engine.inference.answers import collect
 from labelstream.workers.engine.inference.backend import Backend
-from labelstream.workers.engine.inference.batch_runner import BatchRunner
+from labelstream.workers.engine.inference.forward_runner import ForwardRunner
 from labelstream.workers.engine.inference.predict_call import PredictCall
 from labelstream.workers.engine.inference.scoring import score
 from labelstream.workers.engine.ragged import RaggedSequences
@@ -21,15 +21,15 @@ logger = logging.getLogger(__name__)
 _MIN_BATCH_TOKENS = 64
 
 
-class RowIsolation:
-    """Runs a batch; a batch that fails runs again in halves, down to the rows that fail alone.
+class IsolatingRunner:
+    """Runs forwards, and refuses the rows that fail alone.
 
     `good_row`: a text that every model can answer. If the device runs out of memory, `runner.max_batch_tokens` is
     lowered for good.
     """
 
     def __init__(
-        self, description: ModelDescription, backend: Backend, runner: BatchRunner, good_row: RaggedSequences
+        self, description: ModelDescription, backend: Backend, runner: ForwardRunner, good_row: RaggedSequences
     ) -> None:
         self._description, self._backend, self._runner, self._good_row = description, backend, runner, good_row
 
@@ -40,7 +40,7 @@ class RowIsolation:
             return
         except Exception as error:
             reason, memory = one_line(error), is_out_of_memory(error)
-        # Outside the except block, because the exception's frames hold the batch's memory.
+        # Outside the except block, because the exception's frames hold the forward's memory.
         if memory:
             self._backend.free_memory()
             if len(rows) > 1:
@@ -80,6 +80,6 @@ class RowIsolation:
         smaller = max(_MIN_BATCH_TOKENS, failed_tokens // 2)
         if smaller < self._runner.max_batch_tokens:
             logger.warning(
-                "out of memory with a batch of %d tokens; max_batch_tokens is now %d", failed_tokens, smaller
+                "out of memory with a forward of %d tokens; max_batch_tokens is now %d", failed_tokens, smaller
             )
             self._runner.max_batch_tokens = smaller

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.inference.batch_plan import plan, plan_packed
+from labelstream.workers.engine.inference.forward_plan import plan, plan_packed
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 MAX_REFUSALS = 10_000  # refused records kept
 
 
-class TopicRules:
+class TopicRequirements:
     """Starts with the topics' settings if readable, and learns from refusals. Use from one thread."""
 
     def __init__(self, name: str, settings: PipelineSettings, limits: TopicLimits) -> None:

@@ -1,4 +1,5 @@
 """Lists the live replicas that Serve knows; `summary.py` counts workers and model replicas by this list.
+The autoscaler counts fresh reports instead (`scaling/estimator.py`).
 
 A replica that died leaves the list at once, but its last report stays a minute.
 """
