@@ -1,7 +1,7 @@
-"""Lists the live replicas that Serve knows; `summary.py` counts workers and model replicas by this list.
-The autoscaler counts fresh reports instead (`scaling/estimator.py`).
+"""Lists the live replicas that Serve knows; `summary.py` counts by this list.
 
-A replica that died leaves the list at once, but its last report stays a minute.
+The autoscaler counts fresh reports instead (`scaling/estimator.py`). A replica
+that died leaves the list at once, but its last report stays a minute.
 """
 
 from typing import Any

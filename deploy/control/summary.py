@@ -184,11 +184,12 @@ def for_owner(text: str, owner: Owner | None) -> str:
 
 def http_view(status: Status) -> HttpView | None:
     """None without HTTP."""
-    replicas = list(status.get("gateway", {}).get(GATEWAY, {}).values())
-    if not replicas:
+    reports = status.get("gateway", {}).get(GATEWAY, {})
+    if not reports:
         return None
+    replicas = alive(status, GATEWAY, reports).values()
     counts: Counter[str] = Counter()
-    for replica in replicas:
+    for replica in reports.values():
         for statuses in replica["requests"].values():
             counts.update(statuses)
     return HttpView(

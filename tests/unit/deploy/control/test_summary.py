@@ -3,7 +3,7 @@
 from typing import Any
 
 from labelstream.deploy.control import summary
-from tests.support.reports import board, model_report
+from tests.support.reports import board, gateway_report, model_report
 
 
 def test_rates_are_differences_and_survive_a_restart() -> None:
@@ -29,6 +29,14 @@ def test_dead_worker_does_not_count() -> None:
     [seen] = summary.StatusView().pipelines(status)
     assert (seen.workers, seen.results, seen.lag) == (1, 200, 3)
     assert summary.alive(status, "model-m", {"r": model_report()}).keys() == {"r"}  # Serve has not told
+
+
+def test_dead_gateway_replica_does_not_count_but_its_requests_do() -> None:
+    reports = {name: gateway_report(requests={"v2": {"200": 2}}, in_flight=3) for name in ("g1", "g2")}
+    status: Any = {"gateway": {"gateway": reports}, "replicas": {"gateway": ["g2"]}}
+    seen = summary.http_view(status)
+    assert seen is not None
+    assert (seen.replicas, seen.in_flight, seen.requests) == (1, 3, 4)
 
 
 def test_old_report_is_a_problem() -> None:
