@@ -164,7 +164,7 @@ def test_orderly_stop_suspects_record_only_after_loop_stall(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 def test_ten_foreign_kills_dead_letter_no_record(kafka: Broker, topics: list[str]) -> None:
     """Each kill comes while records are in flight, because the model is slow."""
     texts = [f"{SLOW} {i}" for i in range(120)]
@@ -174,6 +174,6 @@ def test_ten_foreign_kills_dead_letter_no_record(kafka: Broker, topics: list[str
         with life(kafka, topics, "exactly_once", 10.0):
             time.sleep(chance.uniform(0, 1))
     with life(kafka, topics, "exactly_once", 10.0):
-        wait_until(lambda: all_committed(kafka, topics, counts), 60, "the last commit")
+        wait_until(lambda: all_committed(kafka, topics, counts), 120, "the last commit")
     assert answers(kafka, topics, len(texts)) == Counter(range(len(texts)))
     assert not read_all(kafka.bootstrap, topics[2], lambda seen: bool(seen), timeout_s=2)
