@@ -83,6 +83,28 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     (_TOKENIZER, 'os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")', "*", "no result depends on it"),
     (_TRUNCATION, "if len(content) <= limit:", "len(content) <= limit -> len(content) < limit", _FASTER),
     (_TRUNCATION, "if sum(lengths) <= room:", "sum(lengths) <= room -> sum(lengths) < room", _FASTER),
+    (_TRUNCATION, "end, size = start, 2 * size", "2 -> 3", _FASTER),
+    (
+        _TOKENIZER,
+        "if self.max_length > self.max_tokens:",
+        "self.max_length > self.max_tokens -> self.max_length >= self.max_tokens",
+        "no sequence is longer than max_length",
+    ),
+    (
+        _TOKENIZER,
+        "if not request.text_pair or room % 2 == 0:",
+        "not request.text_pair or room % 2 == 0 -> (not request.text_pair)",
+        "both texts keep half of an even room, whichever is longer",
+    ),
+    (
+        _TOKENIZER,
+        "if not request.text_pair or room % 2 == 0:",
+        "room % 2 -> ((room) * (2))",
+        "both texts keep half of an even room, whichever is longer",
+    ),
+    (_TOKENIZER, "while min(lengths) >= enough:", "min -> max", _FASTER),
+    (_TOKENIZER, "enough *= 4", "4 -> 3", _LIMIT),
+    (_TOKENIZER, "enough *= 4", "4 -> 5", _LIMIT),
     (
         _TRUNCATION,
         "long = short if short > room else max(short, room - short)",
@@ -172,12 +194,48 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         for looked_up in ("self._long, piece[seen - n :]", "self._long_reversed, piece[:n][::-1]")
     ),
     (_EDGE_TOKENS, "places = [max(0, len(part) - self._margin)]", "0 -> 1", "one character tells nothing"),
+    (
+        _EDGE_TOKENS,
+        "known, _ = self._normal(part[: max(places, default=0)], part)",
+        "0 -> 1",
+        "what the first character tells holds, and is too little",
+    ),
+    (
+        _EDGE_TOKENS,
+        "if self._rstrip and (known[:1].isspace() or part[place : place + 1].isspace()):",
+        "1 -> 2",
+        "of `known`: a single space belongs to the first piece, whose end is the same without it",
+    ),
+    (
+        _EDGE_TOKENS,
+        "if not known or self._holds_added(part):",
+        "not known or self._holds_added(part) -> (self._holds_added(part))",
+        _FASTER,
+    ),
+    (
+        _EDGE_TOKENS,
+        "return any(content in part or content in lowered for content in self._added)",
+        "content in part or content in lowered -> ((content in part))",
+        "the normalized text is searched as well",
+    ),
+    (
+        _EDGE_TOKENS,
+        "common = _common([self._ids([piece[: seen - n]]) for n in cuts]) if seen >= self._longest else []",
+        "seen >= self._longest -> seen > self._longest",
+        _LIMIT,
+    ),
     (_EDGE_TOKENS, "first = max(1, len(part) - 4 * self._margin - 64)", "*", _LIMIT),
     (
         "workers/engine/tokenization/split_points.py",
         "content.isalnum() or len(content) > _END_OF_RUN for content in spellings",
         "len(content) > _END_OF_RUN -> len(content) >= _END_OF_RUN",
         _LIMIT,
+    ),
+    (
+        "workers/engine/tokenization/split_points.py",
+        'if model["max_input_chars_per_word"] >= _START_OF_RUN or any(',
+        "model[\"max_input_chars_per_word\"] >= _START_OF_RUN -> model['max_input_chars_per_word'] > _START_OF_RUN",
+        "a shortened run is longer than _START_OF_RUN",
     ),
     (
         "workers/engine/tokenization/split_points.py",

@@ -212,7 +212,7 @@ class TextTokenizer:
         tokenizes further until one text is known to be longer.
         """
         lengths = [len(content) // ID_BYTES for content in contents]
-        if not request.text_pair or room % 2 == 0 or min(lengths) <= room:
+        if not request.text_pair or room % 2 == 0:
             return lengths
         texts, enough = (request.text, request.text_pair), self.enough
         while min(lengths) >= enough:

@@ -191,7 +191,7 @@ def test_thresholds_leave_other_functions_alone() -> None:
     assert isinstance(own, Prediction)
     assert isinstance(raw, Prediction)
     assert (own.labels, own.accepted) == (("b", "a"), ("b", "a"))
-    assert (raw.labels, raw.accepted) == (("b",), None)
+    assert (raw.labels, raw.scores, raw.accepted) == (("b",), (pytest.approx(2.2),), None)
 
 
 def test_own_function_needs_no_scoring() -> None:

@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from labelstream.workers.engine.tokenization.edge_tokens import EdgeTokens, openings_of
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
 from labelstream.workers.engine.tokenization.word_rules import steps_of
-from tests.support.plain_tokenizers import TEXT, ids, plain
+from tests.support.plain_tokenizers import TEXT, ids, plain, tabs_to
 
 
 def openings(family: str) -> EdgeTokens | None:
@@ -40,6 +40,14 @@ def test_most_tokens_of_a_long_part_are_known(text: str) -> None:
     assert len(edges.closing(text)) > 100 * ID_BYTES
 
 
+def test_nearly_all_words_of_a_normalized_part_are_known() -> None:
+    tokenizer = plain("xlm-roberta")
+    tokenizer.normalizer = normalizers.NFKC()
+    edges = openings_in(tokenizer)
+    assert edges is not None
+    assert edges.opening("good " * 40) == edges.closing("good " * 40) == ids(tokenizer, "good " * 38)
+
+
 FORWARD, BACKWARD = "ABCDEFGHIJKLMNOPQRSTUVWX", "abcdefghijklmnopqrstuvwx"
 
 
@@ -62,6 +70,14 @@ def test_long_token_may_begin_before_an_end(word: str) -> None:
     for place in range(len(text)):
         assert whole.startswith(edges.opening(text[:place]))
         assert whole.endswith(edges.closing(text[place:]))
+
+
+def test_piece_is_whole_if_four_known_characters_follow() -> None:
+    tokenizer = with_long_tokens()
+    edges = openings_in(tokenizer)
+    assert edges is not None
+    assert edges.opening("good bad" + "1234") == ids(tokenizer, "good")
+    assert edges.opening("good ba" + "1234") == b""
 
 
 @pytest.mark.parametrize("letters", ["stuvwx", "tuvwx", "mnopqrstuvwx", "defghijklmnopqrstuvwx"])
@@ -131,6 +147,48 @@ def test_whitespace_of_an_rstrip_token_is_not_trusted() -> None:
         assert ids(tokenizer, "good <r>" + part).endswith(edges.closing(part))
 
 
+def test_whitespace_that_is_normalized_to_words_is_not_trusted_behind_an_rstrip_token() -> None:
+    tokenizer = plain("xlm-roberta")
+    tokenizer.normalizer = tabs_to("_ _")
+    tokenizer.add_tokens([AddedToken("<r>", rstrip=True, normalized=False)])
+    edges = openings_in(tokenizer)
+    assert edges is not None
+    for before, start in (("good <r>", ""), ("good <r", ">")):
+        for tabs in range(16):
+            part = start + "\t" * tabs + "not bad at all"
+            assert ids(tokenizer, before + part).endswith(edges.closing(part))
+
+
+def test_text_without_whitespace_at_its_start_is_trusted_beside_an_rstrip_token() -> None:
+    tokenizer = plain("roberta")
+    tokenizer.add_tokens([AddedToken("<r>", rstrip=True)])
+    edges = openings_in(tokenizer)
+    assert edges is not None
+    assert edges.closing("good" * 20)
+
+
+def test_added_token_that_only_the_normalized_text_contains_is_not_trusted() -> None:
+    tokenizer = plain("xlm-roberta")
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.add_tokens([AddedToken("<r>", normalized=True)])
+    edges, text = openings_in(tokenizer), f"{'good ' * 8}\uff1cr\uff1e{' good' * 8}"
+    assert edges is not None
+    whole = ids(tokenizer, text)
+    for place in range(len(text)):
+        assert whole.startswith(edges.opening(text[:place]))
+        assert whole.endswith(edges.closing(text[place:]))
+
+
+@pytest.mark.parametrize(
+    ("family", "part"),
+    [("roberta", f"'{'good ' * 20}"), ("roberta", f"{'good ' * 20}'s"), ("xlm-roberta", "it's " * 20)],
+)
+def test_apostrophe_matters_to_byte_level_near_the_cut_alone(family: str, part: str) -> None:
+    edges = openings(family)
+    assert edges is not None
+    assert edges.closing(part)
+
+
 def test_other_tokenizers_have_no_edge_tokens() -> None:
     for family, normalizer in (("bert", normalizers.Lowercase()), ("roberta", normalizers.Nmt())):
         tokenizer = plain(family)
@@ -170,6 +228,15 @@ def test_unknown_token_at_the_end_is_not_trusted() -> None:
     known = edges._beginning(piece[: -len("aaa")])
     assert known
     assert known[-1] != unknown
+
+
+@pytest.mark.parametrize("character", ["0", "\U0001f600"])  # sorted before and behind all long tokens
+def test_only_cuts_inside_a_long_token_are_tried_beyond_the_short_ones(character: str) -> None:
+    edges = openings_in(with_long_tokens())
+    assert edges is not None
+    size = len(character.encode())
+    assert len(edges.opening(character * 100)) // ID_BYTES == (100 - 4) * size - 16 - (16 - 1)
+    assert len(edges.closing(character * 100)) // ID_BYTES == (100 - 4) * size - (16 - 1)
 
 
 def test_bytes_of_the_last_characters_are_not_trusted() -> None:

@@ -23,6 +23,7 @@ def test_template_has_the_tokens_around_the_texts() -> None:
     assert single == SpecialTokensTemplate((ids([1]), ids([2, 2])), (b"\0", b"\0\0"), (0,), 3)
     assert pair == SpecialTokensTemplate((ids([1]), ids([2, 2]), ids([2])), (b"\0", b"\1\0", b"\1"), (0, 1), 4)
     assert (single.has_types, pair.has_types) == (False, True)
+    assert (single.largest_type, pair.largest_type) == (0, 1)
     assert single.wrap([ids([3, 4])]) == ids([1, 3, 4, 2, 2])
     assert pair.wrap([ids([3]), ids([4, 5])]) == ids([1, 3, 2, 2, 4, 5, 2])
     assert pair.types([ids([3]), ids([4, 5])]) == bytes([0, 0, 1, 0, 1, 1, 1])
@@ -31,6 +32,12 @@ def test_template_has_the_tokens_around_the_texts() -> None:
 @pytest.mark.parametrize("pair", ["<s> $A </s> $B", "$A </s>:1 $B", "$A $B:1"])
 def test_has_types_if_any_type_id_is_nonzero(pair: str) -> None:
     assert frames(tokenizer(pair=pair))[1].has_types == (":1" in pair)
+
+
+def test_type_id_255_stands_for_all_larger_ones() -> None:
+    single, pair = frames(tokenizer("<s>:254 $A:255", "<s>:300 $A:256 $B:254"))
+    assert (single.gap_types[0], single.content_types, single.largest_type) == (b"\xfe", (255,), 255)
+    assert (pair.gap_types[0], pair.content_types, pair.largest_type) == (b"\xff", (255, 254), 255)
 
 
 def test_template_may_be_empty() -> None:

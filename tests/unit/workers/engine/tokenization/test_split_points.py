@@ -127,6 +127,18 @@ def test_run_with_an_added_token_is_not_shortened(token: str, text: str) -> None
     assert ids(tokenizer, found.shortened(text)) == ids(tokenizer, text)
 
 
+def test_run_that_may_be_a_word_is_not_shortened() -> None:
+    """Shortened, it would be short enough to have tokens of its own."""
+    tokenizer, run = plain("bert"), "x" * 300
+    tokenizer.model.max_input_chars_per_word = 200
+    unknown = tokenizer.token_to_id("[UNK]")
+    assert tokenizer.encode(run, add_special_tokens=False).ids == [unknown]
+    assert tokenizer.encode(run[:192], add_special_tokens=False).ids != [unknown]
+    found = places(tokenizer)
+    assert found is not None
+    assert found.shortened(run) == run
+
+
 def test_other_bert_options_leave_fewer_split_points() -> None:
     tokenizer, control = plain("bert"), "\x01" * 500
     for kept in (False, True):

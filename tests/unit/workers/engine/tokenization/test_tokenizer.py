@@ -12,6 +12,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import Activation, Keep, ModelDescription
+from labelstream.workers.engine.tokenization.refusals import too_large
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.engine.tokenization.truncation import cut
@@ -211,6 +212,21 @@ def test_pair_truncation_keeps_the_ends_that_keep_names() -> None:
         assert kept == [*range(head), *range(20 - room + head, 20)]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kept"), [(500, 501, (10, 11)), (501, 500, (11, 10)), (500, 500, (10, 11))]
+)
+def test_longer_text_of_a_long_pair_keeps_the_odd_token(first: int, second: int, kept: tuple[int, int]) -> None:
+    packed, truncated = both("bert")[0].encode([Request("x " * first, "y " * second)])
+    assert packed.type_ids is not None
+    assert packed.type_ids.tolist() == [0] * (kept[0] + 2) + [1] * (kept[1] + 1)  # [CLS] x [SEP] y [SEP]
+    assert truncated == [True]
+
+
+def test_long_text_alone_fills_an_odd_room() -> None:
+    packed, truncated = both("bert", max_length=25)[0].encode([Request("x " * 500)])
+    assert (packed.lengths.tolist(), truncated) == ([25], [True])
+
+
 def test_long_pair_takes_memory_linear_in_its_length() -> None:
     ours, _ = both("bert")
     packed, truncated = ours.encode([Request("good " * 50_000, "bad " * 50_000)])
@@ -228,6 +244,13 @@ def test_max_length_without_room_for_a_text_is_refused() -> None:
         TextTokenizer(replace(describe(make_tokenizer("bert")), max_length=4))
     packed, _ = TextTokenizer(replace(describe(make_tokenizer("bert")), max_length=5)).encode([Request("a b", "c d")])
     assert packed.lengths.tolist() == [5]
+
+
+def test_sequence_of_more_than_max_tokens_is_refused() -> None:
+    ours = TextTokenizer(describe(make_tokenizer("bert")), max_tokens=10)
+    packed, truncated, refused = ours.encode_each([Request("x " * 8), Request("x " * 9), Request("x")])
+    assert (packed.lengths.tolist(), truncated, refused.keys()) == ([10, 3], [False, False], {1})
+    assert refused[1].message == too_large(11, 1, 10).message
 
 
 def test_tokenizers_own_truncation_and_padding_are_off() -> None:
