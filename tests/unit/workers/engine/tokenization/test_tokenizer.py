@@ -222,6 +222,11 @@ def test_longer_text_of_a_long_pair_keeps_the_odd_token(first: int, second: int,
     assert truncated == [True]
 
 
+def test_unread_rest_of_a_long_pair_may_be_unreadable() -> None:
+    packed, truncated, refused = both("bert")[0].encode_each([Request("x " * 500, "y " * 500 + "\ud800")])
+    assert (packed.lengths.tolist(), truncated, refused) == ([24], [True], {})
+
+
 def test_long_text_alone_fills_an_odd_room() -> None:
     packed, truncated = both("bert", max_length=25)[0].encode([Request("x " * 500)])
     assert (packed.lengths.tolist(), truncated) == ([25], [True])
