@@ -196,6 +196,12 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     (_EDGE_TOKENS, "places = [max(0, len(part) - self._margin)]", "0 -> 1", "one character tells nothing"),
     (
         _EDGE_TOKENS,
+        "whole = [piece for piece, (_, end) in pieces[:-1] if end <= len(known) - _UNSEEN]",
+        "pieces[:-1] -> pieces[:]",
+        "a last piece that ends early has dropped whitespace behind it, which no known tokenizer takes back",
+    ),
+    (
+        _EDGE_TOKENS,
         "known, _ = self._normal(part[: max(places, default=0)], part)",
         "0 -> 1",
         "what the first character tells holds, and is too little",

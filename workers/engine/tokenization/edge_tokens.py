@@ -3,8 +3,7 @@
 For texts without a split point (`labelstream.workers.engine.tokenization.split_points`), such as one word of a million
 letters. Derived from the source of `tokenizers` 0.23, and tested against tokenizing the whole text.
 
-- Pre-tokenizers split from the left. All pieces of a text's beginning but the last are therefore pieces of the text. So
-  is the last if the pre-tokenizer drops whitespace behind it.
+- Pre-tokenizers split from the left. All pieces of a text's beginning but the last are therefore pieces of the text.
 - The first characters of the last piece are known. The token that crosses their end starts at one of the last n known
   characters, where n is the length of the longest token. Up to that start the piece has the same tokens as its
   beginning alone: BPE merges nothing across, and Unigram's best path does not depend on what follows. Cut the
@@ -77,7 +76,7 @@ class EdgeTokens:
         if self._lstrip:
             known = known.rstrip()
         pieces = self._splitting.pre_tokenize_str(known) if known else []
-        whole = [piece for piece, (_, end) in pieces if end <= len(known) - _UNSEEN]
+        whole = [piece for piece, (_, end) in pieces[:-1] if end <= len(known) - _UNSEEN]
         ids = self._ids(whole)
         if len(whole) == len(pieces) - 1:
             ids += self._beginning(pieces[-1][0][: -_UNSEEN * _BYTES])
