@@ -84,6 +84,9 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     (_TRUNCATION, "if len(content) <= limit:", "len(content) <= limit -> len(content) < limit", _FASTER),
     (_TRUNCATION, "if sum(lengths) <= room:", "sum(lengths) <= room -> sum(lengths) < room", _FASTER),
     (_TRUNCATION, "end, size = start, 2 * size", "2 -> 3", _FASTER),
+    (_TRUNCATION, "start, size = end, 2 * size", "2 -> 3", _FASTER),
+    (_TRUNCATION, "while end > 0 and left > 0:", "left > 0 -> left >= 0", "one part more than wanted"),
+    (_TOKENIZER, "self.enough = self.max_length + 1", "1 -> 2", "one id more than wanted"),
     (
         _TOKENIZER,
         "if self.max_length > self.max_tokens:",

@@ -334,6 +334,32 @@ def test_truncating_a_mebibyte_tokenizes_a_fraction(kind: str, monkeypatch: pyte
     assert 4 * cut_first < time.process_time() - started
 
 
+class Spaces:
+    """Split points before each space."""
+
+    def first(self, text: str, start: int, stop: int) -> int | None:
+        found = text.find(" ", start, stop)
+        return None if found < 0 else found
+
+
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_end_of_a_long_text_is_read_only_as_far_as_wanted(end: str) -> None:
+    asked: list[str] = []
+
+    def ask(text: str) -> bytes:
+        asked.append(text)
+        return int32_bytes([int(word) for word in text.split()])
+
+    places: Any = Spaces()
+    numbers, wanted = range(10_000, 40_000), 100
+    text = " ".join(map(str, numbers))
+    found = getattr(ends.Truncation(places, None, None, ask), end)(text, wanted)
+    whole = int32_bytes(list(numbers))
+    assert len(found) >= wanted * ID_BYTES
+    assert whole.startswith(found) if end == "first" else whole.endswith(found)
+    assert sum(map(len, asked)) < len(text) // 20
+
+
 def test_lone_surrogates_are_refused_anywhere() -> None:
     tokenizer = ours("bert", Keep.HEAD, 24)
     requests = [Request("good"), Request("\ud800" + "good " * 1_000), Request("\ud800"), Request("a", "\udfff")]
