@@ -50,8 +50,7 @@ class MicroBatch:
     says later. `encoded`: records to produce, if known. `text_rows`: for each item with several texts, the rows of
     their outcomes, which follow the rows of the items.
 
-    After `resolve`: `outcomes` has the outcome of each item in order, None for skipped ones. `has_dead_letters`: an
-    item of a partition that was not revoked becomes a dead letter.
+    `outcomes`: after `resolve`, the outcome of each item in order, None for skipped ones.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class MicroBatch:
         self.polled_at, self.received_at, self.answered_at = polled_at, clock(), math.inf
         self.passed_breaker = False
         self.outcomes: list[Outcome | None] = []
-        self.has_dead_letters = False
         self.encoded: list[Encoded | None] = []
 
     def answered(self) -> bool:
@@ -97,7 +95,7 @@ class MicroBatch:
         part = MicroBatch(items, [], last_offsets, records_by_partition, self.polled_at, span, weight, self._clock)
         part.received_at, part.answered_at = self.received_at, self.answered_at
         part.passed_breaker, part.outcomes = self.passed_breaker, self.outcomes[rows]
-        part.has_dead_letters, part.encoded = self.has_dead_letters, self.encoded[rows]
+        part.encoded = self.encoded[rows]
         return part
 
     def resolve(self) -> None:
@@ -123,15 +121,22 @@ class MicroBatch:
             outcomes[row] = joined_outcome(outcomes[rows.start : rows.stop])
         del outcomes[len(self.items) :]
         self.outcomes, self.encoded = outcomes, []
-        self.has_dead_letters = any(
-            isinstance(outcome, _FAILED) and not item.progress.revoked
-            for item, outcome in zip(self.items, outcomes, strict=True)
-        )
 
     def repair(self, calls: list[ModelCall]) -> None:
         """Replace the calls by answered ones; answers of later calls in `calls` overwrite earlier ones."""
         self.calls = calls
         self._take_answers()
+
+    def has_dead_letters(self) -> bool:
+        """Does any item of an unrevoked partition become a dead letter, by decoding or the model's answer?
+
+        All calls must be answered.
+        """
+        self.resolve()
+        return any(
+            isinstance(outcome, _FAILED) and not item.progress.revoked
+            for item, outcome in zip(self.items, self.outcomes, strict=True)
+        )
 
     def unknown_fields(self) -> int:
         """Number of unknown fields in all messages."""

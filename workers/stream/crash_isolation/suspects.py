@@ -163,12 +163,13 @@ class SuspectRecords:
 
     def go_on(self) -> None:
         """Tell that the records in flight are processed again: notes them again. Call if `is_waiting`."""
-        case, self.is_waiting = self._suspect, False
+        case = self._suspect
         if case is None or case.progress.done > case.progress.committed:  # some records passed and are committed soon
             return
         if case.taken and case.progress.note == case.progress.prior:
             self._write(case, case.evidence.after(case.taken, alone=case.evidence.window() == 1))
             self._noted_at = self._clock()
+        self.is_waiting = case.taken > 0 and case.progress.note == case.progress.prior  # a rebalance refuses notes
 
     def take_back(self, progresses: Iterable[PartitionProgress]) -> None:
         """Commit the metadata from before this worker's notes: its records killed nobody."""

@@ -104,10 +104,11 @@ class AtLeastOnce:
 
     def _room_for(self, batch: MicroBatch) -> int:
         """Bytes that may be sent now; 0: wait for acknowledgements."""
-        # A refused record breaks the producer, which fails all unacknowledged records: wait for them first.
-        if self._refused or (self._produced and self._sink.isolation.applies_to(batch) and self._awaits_acks()):
+        if self._refused or not (room := self._window.room()):
             return 0
-        return self._window.room()
+        # A refused record breaks the producer, which fails all unacknowledged records: wait for them first.
+        waits = self._produced and self._sink.isolation.applies_to(batch) and self._awaits_acks()
+        return 0 if waits else room
 
     def _awaits_acks(self) -> bool:
         return any(produced.unacknowledged_topic() for produced in self._produced)

@@ -61,15 +61,10 @@ class ExactlyOnce:
         self._wake = wake
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        if self._open.closing or self._must_abort or not self._producer.ready() or self._window.room() == 0:
-            return False
-        if self._clock() < self._begin_at:
-            return False
-        # While throttled, add nothing to an open transaction: the wait would count toward its timeout.
-        return self._throttle.left_s() == 0 and self._sink.ready_for(batch)
+        return self._takes_more() and self._sink.ready_for(batch)
 
     def produce(self, batch: MicroBatch) -> ProducedBatch | None:
-        if not self.ready_for(batch):
+        if not self._takes_more():
             return None
         # Records of revoked partitions would abort this transaction and all later ones.
         batch.last_offsets = [(progress, offset) for progress, offset in batch.last_offsets if not progress.revoked]
@@ -134,6 +129,13 @@ class ExactlyOnce:
         if self._open.batches and not self._open.closing:
             self._open.close()
         return not self._open.batches
+
+    def _takes_more(self) -> bool:
+        """May a micro-batch be added to the transaction?"""
+        if self._open.closing or self._must_abort or not self._producer.ready() or self._window.room() == 0:
+            return False
+        # While throttled, add nothing to an open transaction: the wait would count toward its timeout.
+        return self._clock() >= self._begin_at and self._throttle.left_s() == 0
 
     def _is_due(self) -> bool:
         """Is the transaction old or large enough, or can no more records be sent now?"""

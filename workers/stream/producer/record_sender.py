@@ -28,7 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 class RecordSender:
-    """Of one sink, whose `partitions` are ready and whose `isolation` has begun the micro-batch."""
+    """Of one sink, whose `partitions` are ready and whose `isolation` has begun the micro-batch.
+
+    `texts_for_review`: the copies for the review topic have the texts, if the topic has room.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,9 @@ class RecordSender:
         self._name, self._settings, self._producer = name, settings, producer
         self._requirements, self._partitions, self._isolation = requirements, partitions, isolation
         self._dead_letters = DeadLetterBuilder(name, settings, limits.dead_letter, requirements)
-        self._texts_for_review = settings.output_shape == "result" and settings.include_text == "review"
+        self.texts_for_review = (
+            bool(settings.review) and settings.output_shape == "result" and (settings.include_text == "review")
+        )
         self._review_bytes = limits.review
         self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
 
@@ -126,7 +131,7 @@ class RecordSender:
     def _for_review(self, review: str, item: Item, answer: Any, result: ProducerRecord) -> ProducerRecord:
         """The copy of `result`, with its texts if the settings ask for them and the topic takes them."""
         copy = self._requirements.to_review(review, item, result)
-        if not self._texts_for_review or item.message is None or result.value is None:
+        if not self.texts_for_review or item.message is None or result.value is None:
             return copy
         whole = replace(copy, value=with_texts(result.value, item.message, answer))
         return whole if whole.size <= self._review_bytes else copy

@@ -65,7 +65,7 @@ class RefusalIsolation:
 
     def applies_to(self, batch: MicroBatch) -> bool:
         """Will `batch` go record by record?"""
-        return self._micro_batches_left > 0 or (not self._dead_letters_accepted and batch.has_dead_letters)
+        return self._micro_batches_left > 0 or (not self._dead_letters_accepted and batch.has_dead_letters())
 
     def isolate(self, micro_batches: int) -> None:
         """Send the next `micro_batches` record by record."""

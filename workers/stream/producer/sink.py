@@ -41,7 +41,6 @@ class ResultSink:
     ) -> None:
         self._name, self._producer, self._clock = name, producer, clock
         self._copies = 2 if settings.review else 1  # records of one item, at most
-        self._texts_for_review = self._copies > 1 and settings.include_text == "review"
         self._encoder = ResultEncoder(name, settings)
         self._partitions = OutputPartitions(settings, producer)
         self._dead_letter_log = LogThrottle(self._log_dead_letters)
@@ -71,7 +70,7 @@ class ResultSink:
             batch.encoded = self._encoder.encode(batch.items, batch.outcomes)
         count = 1
         if not self.isolation.active:
-            count = items_within(room // self._copies, batch.items, batch.encoded, self._texts_for_review)
+            count = items_within(room // self._copies, batch.items, batch.encoded, self._sender.texts_for_review)
         head, rest = (batch, None) if count >= len(batch.items) else batch.split(count)
         produced = ProducedBatch(head, rest, self._clock)
         try:

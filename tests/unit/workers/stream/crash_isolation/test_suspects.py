@@ -274,6 +274,10 @@ def test_record_waiting_for_model_is_not_suspected() -> None:
         worker.turn(answer=False)
     assert world.evidence() == CrashHistory(2, 16, 0)
     assert worker.suspects.is_waiting
+    worker.rebalancing = True
+    worker.suspects.go_on()
+    assert worker.suspects.is_waiting, "the broker took no note"
+    worker.rebalancing = False
     worker.suspects.go_on()
     assert not worker.suspects.is_waiting
     assert world.evidence() == CrashHistory(3, 1, 1)

@@ -76,9 +76,7 @@ class Bench:
 
     def begin(self, *items: Item) -> bool:
         """A micro-batch of `items`: does it go one by one?"""
-        batch = micro_batch(*items)
-        batch.resolve()
-        self.isolation.begin(batch)
+        self.isolation.begin(micro_batch(*items))
         return self.isolation.active
 
     def send(self, topic: str = "out", offset: int = 0) -> bool:
